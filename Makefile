@@ -1,0 +1,41 @@
+# Lith: build. `make help` lists the targets.
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := all
+B := build
+CC := gcc
+CLANG := clang
+CFLAGS_WARN := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wcast-qual -Wwrite-strings -Wvla
+CFLAGS_COMMON := -std=gnu11 -g -MMD -MP -I. $(CFLAGS_WARN)
+
+include tools/kernel.mk
+include tools/host.mk
+include tools/tests.mk
+
+.PHONY: all help deps demo check lint fuzz bench clean format
+all: kernel host
+
+help:
+	@echo "make            build everything into build/"
+	@echo "make demo       set up, build, and serve a page from Debian's nginx in a unikernel"
+	@echo "make check      set up, build, and run all tests"
+	@echo "make deps       install the Debian packages that build, tests and demo need"
+	@echo "make lint       formatting, layering, one public header per folder"
+	@echo "make fuzz       run the fuzz targets longer (FUZZ_SECONDS=600)"
+	@echo "make clean      remove build/"
+
+deps:
+	@tools/deps.sh
+
+demo:
+	@tools/deps.sh
+	@$(MAKE) --no-print-directory all
+	@tools/demo.sh
+
+lint:
+	@tools/lint.sh
+
+format:
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+clean:
+	rm -rf $(B)

@@ -1,0 +1,27 @@
+# The kernel: one ELF, build/kernel/lith (stripped) and build/kernel/lith.debug beside it.
+# Folders in layering order; every .c and .S file in them belongs to the kernel.
+KERNEL_DIRS := lib arch/x86_64 plat plat/kvm plat/pvh core mm sched dev fs net linux
+KERNEL_SRCS := $(sort $(foreach d,$(KERNEL_DIRS),$(wildcard kernel/$(d)/*.c kernel/$(d)/*.S)))
+KERNEL_OBJS := $(KERNEL_SRCS:%=$(B)/obj/%.o)
+KERNEL_CFLAGS := $(CFLAGS_COMMON) -O2 -Ikernel -ffreestanding -fno-strict-aliasing -fwrapv \
+    -mgeneral-regs-only -mno-red-zone -fPIE -fvisibility=hidden -mcmodel=small \
+    -fstack-protector-strong -mstack-protector-guard=global -fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
+    -ffunction-sections -fdata-sections -fcf-protection=none -fno-builtin-malloc -fno-jump-tables
+KERNEL_LDFLAGS := -pie --no-dynamic-linker -Bsymbolic --gc-sections -z start-stop-gc -z separate-code \
+    -z relro -z noexecstack --apply-dynamic-relocs -z max-page-size=4096 --build-id=sha1 \
+    -T kernel/kernel.ld
+
+.PHONY: kernel
+kernel: $(B)/kernel/lith
+$(B)/kernel/lith: $(B)/kernel/lith.debug
+	llvm-strip-14 --strip-all -o $@ $< 2>/dev/null || strip -s -o $@ $<
+$(B)/kernel/lith.debug: $(KERNEL_OBJS) kernel/kernel.ld
+	@mkdir -p $(@D)
+	ld.lld $(KERNEL_LDFLAGS) -o $@ $(KERNEL_OBJS)
+$(B)/obj/kernel/%.c.o: kernel/%.c
+	@mkdir -p $(@D)
+	$(CC) $(KERNEL_CFLAGS) -c $< -o $@
+$(B)/obj/kernel/%.S.o: kernel/%.S
+	@mkdir -p $(@D)
+	$(CC) $(KERNEL_CFLAGS) -D__ASSEMBLY__ -c $< -o $@
+-include $(KERNEL_OBJS:.o=.d)
