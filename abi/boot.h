@@ -13,7 +13,8 @@
 //
 // The monitor builds the first page tables, with U set in every entry and W^X throughout:
 //   - kernel segments at the base it chose, 4 KiB pages, protections of the ELF segments;
-//   - all RAM at LITH_DIRECT_BASE (RW, NX, 2 MiB pages), but the kernel image's pages 4 KiB, read-only
+//   - all RAM at LITH_DIRECT_BASE (RW, NX, 2 MiB pages), but the kernel image's pages 4 KiB,
+//   read-only
 //     where the segment is not writable; the root file system at its place in the same map (R, NX);
 //   - nothing else: page 0 and the lower addresses are not mapped.
 // It applies the image's R_X86_64_RELATIVE relocations for that base.
@@ -44,7 +45,7 @@ struct lith_mem {
 // device is as after DRIVER_OK with `features` negotiated.
 struct lith_dev_queue {
     uint64_t desc_gpa, avail_gpa, used_gpa;
-    uint16_t size; // entries, a power of two
+    uint16_t size;     // entries, a power of two
     uint16_t doorbell; // I/O port; a 16-bit write of the queue's index notifies the device
     uint32_t pad;
 };
@@ -52,40 +53,44 @@ struct lith_dev_queue {
 #define LITH_DEV_QUEUES_MAX 4
 
 struct lith_dev {
-    uint32_t virtio_id; // 1 net, 2 block, 26 file system
+    uint32_t virtio_id;  // 1 net, 2 block, 26 file system
     uint32_t irq_vector; // CPU vector that the device raises; 0: none, it must be polled
     uint64_t features;
     uint32_t queue_count;
     uint32_t config_len;
     struct lith_dev_queue queue[LITH_DEV_QUEUES_MAX]; // net: 0 receive, 1 transmit
-    uint8_t config[64]; // the device's configuration space (virtio 1.2, e.g. struct virtio_net_config)
+    uint8_t
+        config[64]; // the device's configuration space (virtio 1.2, e.g. struct virtio_net_config)
 };
 
 // The page that monitor and kernel both write while the guest runs.
 struct lith_shared {
-    uint32_t term_signal; // monitor: number of the signal to give the program (15, 2); kernel swaps it to 0
-    uint32_t sleeping; // kernel: 1 while it waits at LITH_PORT_WAIT
-    uint64_t irq_pending; // monitor: bit per device index whose interrupt came (ring 3 waits look here)
+    uint32_t term_signal; // monitor: number of the signal to give the program (15, 2); kernel swaps
+                          // it to 0
+    uint32_t sleeping;    // kernel: 1 while it waits at LITH_PORT_WAIT
+    uint64_t
+        irq_pending; // monitor: bit per device index whose interrupt came (ring 3 waits look here)
     uint64_t stat[16]; // monitor: counters for `lith stats`, indices private to it
 };
 
 struct lith_boot {
     uint32_t magic, version;
-    uint32_t size; // bytes of this struct as the monitor knows it
-    uint32_t ring; // 0 or 3
+    uint32_t size;        // bytes of this struct as the monitor knows it
+    uint32_t ring;        // 0 or 3
     uint64_t kernel_base; // virtual
     uint64_t kernel_gpa, kernel_len;
-    uint64_t pml4_gpa; // CR3
-    uint64_t free_gpa; // first RAM byte above everything that the monitor placed below it; the kernel's to use from here
-    uint64_t tsc_khz; // 0: unknown
+    uint64_t pml4_gpa;    // CR3
+    uint64_t free_gpa;    // first RAM byte above everything that the monitor placed below it; the
+                          // kernel's to use from here
+    uint64_t tsc_khz;     // 0: unknown
     uint64_t realtime_ns; // CLOCK_REALTIME when TSC was realtime_tsc
     uint64_t realtime_tsc;
-    uint64_t exec_tsc; // TSC when the monitor's own main() began, for the boot chart; 0: unknown
+    uint64_t exec_tsc;   // TSC when the monitor's own main() began, for the boot chart; 0: unknown
     uint64_t generation; // changes when an instance is restored or cloned
     uint8_t entropy[64]; // fresh random bytes; the kernel wipes them
     uint64_t config_gpa; // boot configuration text (abi/bootconfig.h), NUL-terminated
     uint32_t config_len; // with the NUL
-    uint32_t flags; // LITH_BOOT_*
+    uint32_t flags;      // LITH_BOOT_*
     uint64_t shared_gpa; // struct lith_shared, one page of its own
     uint32_t mem_count, dev_count;
     struct lith_mem mem[LITH_BOOT_MEM_MAX];
@@ -97,15 +102,16 @@ struct lith_boot {
 // Doorbells (I/O ports; all writes are 32 bits unless said otherwise).
 #define LITH_PORT_CONSOLE 0x0c00u // value: gpa >> 12 is refused; see struct lith_console_req
 #define LITH_PORT_EXIT    0x0c04u // value: exit status 0..255 of the instance; does not return
-#define LITH_PORT_WAIT    0x0c08u // ring 3 only: sleep until an interrupt is pending or shared.term_signal is
-                                  // set, or the deadline in the request passes. value: gpa of struct lith_wait_req
-#define LITH_PORT_TRACE   0x0c0cu // value: any; a mark for measurements, counted and ignored
-#define LITH_PORT_NOTIFY  0x0c20u // + 2*i: doorbell of queue i (16 bits); ioeventfd
+#define LITH_PORT_WAIT \
+    0x0c08u // ring 3 only: sleep until an interrupt is pending or shared.term_signal is
+            // set, or the deadline in the request passes. value: gpa of struct lith_wait_req
+#define LITH_PORT_TRACE  0x0c0cu // value: any; a mark for measurements, counted and ignored
+#define LITH_PORT_NOTIFY 0x0c20u // + 2*i: doorbell of queue i (16 bits); ioeventfd
 
 // Console output: value written to LITH_PORT_CONSOLE is the low 32 bits of the gpa of this.
 struct lith_console_req {
-    uint64_t gpa; // of the bytes
-    uint32_t len; // bytes, at most 64 KiB
+    uint64_t gpa;    // of the bytes
+    uint32_t len;    // bytes, at most 64 KiB
     uint32_t stream; // 1 stdout, 2 stderr
 };
 

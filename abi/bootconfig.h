@@ -21,7 +21,7 @@
 #ifndef LITH_ABI_BOOTCONFIG_H
 #define LITH_ABI_BOOTCONFIG_H
 
-#define LITH_BOOTCONFIG_MAX 65536 // bytes, terminating NUL included
+#define LITH_BOOTCONFIG_MAX       65536 // bytes, terminating NUL included
 #define LITH_BOOTCONFIG_WORDS_MAX 4096
 
 #endif

@@ -16,17 +16,17 @@
 
 // The kernel owns [LITH_KERNEL_FLOOR, LITH_KERNEL_CEIL): whatever is at or above the floor is
 // refused as a user pointer.
-#define LITH_KERNEL_FLOOR  0x780000000000ull
-#define LITH_DIRECT_BASE   0x780000000000ull // all RAM, RW NX, physical 0 at the base
-#define LITH_DIRECT_SIZE   0x020000000000ull
-#define LITH_KVA_BASE      0x7a0000000000ull // kernel stacks and other guarded kernel mappings
-#define LITH_KVA_SIZE      0x008000000000ull
-#define LITH_MMIO_BASE     0x7b0000000000ull // device registers, uncached
-#define LITH_MMIO_SIZE     0x008000000000ull
-#define LITH_KERNEL_BASE   0x7c0000000000ull // kernel image: link address, and base under PVH
-#define LITH_KERNEL_RANGE  0x030000000000ull // our monitor picks a 2 MiB-aligned base in it
-#define LITH_KERNEL_ALIGN  0x200000ull
-#define LITH_KERNEL_CEIL   0x7fffffff0000ull
+#define LITH_KERNEL_FLOOR 0x780000000000ull
+#define LITH_DIRECT_BASE  0x780000000000ull // all RAM, RW NX, physical 0 at the base
+#define LITH_DIRECT_SIZE  0x020000000000ull
+#define LITH_KVA_BASE     0x7a0000000000ull // kernel stacks and other guarded kernel mappings
+#define LITH_KVA_SIZE     0x008000000000ull
+#define LITH_MMIO_BASE    0x7b0000000000ull // device registers, uncached
+#define LITH_MMIO_SIZE    0x008000000000ull
+#define LITH_KERNEL_BASE  0x7c0000000000ull // kernel image: link address, and base under PVH
+#define LITH_KERNEL_RANGE 0x030000000000ull // our monitor picks a 2 MiB-aligned base in it
+#define LITH_KERNEL_ALIGN 0x200000ull
+#define LITH_KERNEL_CEIL  0x7fffffff0000ull
 
 // The kernel image starts here in guest-physical memory, on every machine.
 #define LITH_KERNEL_PHYS 0x100000ull

@@ -11,7 +11,8 @@ KERNEL_LDFLAGS := -pie --no-dynamic-linker -Bsymbolic --gc-sections -z start-sto
     -z relro -z noexecstack --apply-dynamic-relocs -z max-page-size=4096 --build-id=sha1 \
     -T kernel/kernel.ld
 
-.PHONY: kernel
+.PHONY: kernel kernel-objs
+kernel-objs: $(KERNEL_OBJS)
 kernel: $(B)/kernel/lith
 $(B)/kernel/lith: $(B)/kernel/lith.debug
 	llvm-strip-14 --strip-all -o $@ $< 2>/dev/null || strip -s -o $@ $<

@@ -3,8 +3,9 @@
 // context switch, user memory access with fault recovery, locks, the software interrupt mask.
 //
 // The interrupt mask. While `cpu->in_kernel` is set, interrupts only set bits in `cpu->pending` and
-// return; the kernel looks at the bits when it leaves (to a program) or sleeps. So kernel code is never
-// preempted on its CPU, and is never interrupted in a way it could notice. There is no cli/sti.
+// return; the kernel looks at the bits when it leaves (to a program) or sleeps. So kernel code is
+// never preempted on its CPU, and is never interrupted in a way it could notice. There is no
+// cli/sti.
 #ifndef LITH_ARCH_H
 #define LITH_ARCH_H
 
@@ -25,18 +26,18 @@ struct thread; // sched/sched.h
 
 // Per-CPU block, reached through GS. Offsets of the first fields are known to assembly.
 struct cpu {
-    struct cpu *self;          // 0
-    uint64_t kstack_top;       // 8: kernel stack of the current thread
-    uint64_t scratch_rsp;      // 16
-    uint8_t in_kernel;         // 24: the software interrupt mask
-    uint8_t need_resched;      // 25: checked with `pending` on the way out
+    struct cpu *self;     // 0
+    uint64_t kstack_top;  // 8: kernel stack of the current thread
+    uint64_t scratch_rsp; // 16
+    uint8_t in_kernel;    // 24: the software interrupt mask
+    uint8_t need_resched; // 25: checked with `pending` on the way out
     uint8_t unused[6];
-    uint64_t pending;          // 32: bit per vector 0x20..0x5f whose interrupt came
-    struct thread *current;    // 40
-    uint64_t cr2;              // 48: fault address, put there by the ring-0 stub
-    uint64_t user_work;        // 56: nonzero: current thread has work before it returns (signals)
+    uint64_t pending;       // 32: bit per vector 0x20..0x5f whose interrupt came
+    struct thread *current; // 40
+    uint64_t cr2;           // 48: fault address, put there by the ring-0 stub
+    uint64_t user_work;     // 56: nonzero: current thread has work before it returns (signals)
     uint32_t id;
-    uint32_t spin_depth;       // spin locks held: sleeping with any is a bug
+    uint32_t spin_depth; // spin locks held: sleeping with any is a bug
     uint64_t switches;
 };
 
@@ -54,9 +55,9 @@ static inline struct cpu *this_cpu(void)
 
 // --- threads: what the CPU keeps of one that does not run ---
 struct arch_thread {
-    uint64_t rsp;        // kernel stack pointer while switched out
-    uint64_t fs_base;    // the program's thread pointer
-    void *fpu;           // XSAVE/FXSAVE area (64-byte aligned), or NULL for kernel threads
+    uint64_t rsp;     // kernel stack pointer while switched out
+    uint64_t fs_base; // the program's thread pointer
+    void *fpu;        // XSAVE/FXSAVE area (64-byte aligned), or NULL for kernel threads
     uint64_t kstack_top;
 };
 // Bytes and initial content of an FPU area; area is arch_fpu_size() bytes, 64-byte aligned.
@@ -65,10 +66,12 @@ void arch_fpu_init(void *area);
 void arch_fpu_save(void *area);
 void arch_fpu_restore(const void *area);
 // Prepares `t` so that the first switch to it calls fn(arg) on its kernel stack.
-void arch_thread_init(struct arch_thread *t, void *kstack_base, size_t kstack_len, void (*fn)(void *), void *arg);
+void arch_thread_init(struct arch_thread *t, void *kstack_base, size_t kstack_len,
+                      void (*fn)(void *), void *arg);
 // Switches stacks, FS base and FPU state; returns when somebody switches back. Kernel mode only.
 void arch_switch(struct arch_thread *from, struct arch_thread *to);
-// Leaves the kernel into a program with these registers; never returns. Runs the way-out work first.
+// Leaves the kernel into a program with these registers; never returns. Runs the way-out work
+// first.
 void arch_enter_user(const struct regs *r) __attribute__((noreturn));
 // The registers with which the current thread entered the kernel (top of its kernel stack).
 struct regs *arch_user_regs(void);
@@ -92,7 +95,10 @@ int user_cmpxchg32(uint32_t *uaddr, uint32_t *old, uint32_t desired);
 typedef struct {
     uint32_t locked;
 } spinlock_t;
-#define SPINLOCK_INIT {0}
+#define SPINLOCK_INIT \
+    {                 \
+        0             \
+    }
 static inline void spin_lock(spinlock_t *l)
 {
     this_cpu()->spin_depth++;
@@ -116,10 +122,12 @@ bool arch_random64(uint64_t *out); // RDSEED or RDRAND; false: the CPU has neith
 
 // --- fault hooks, set by higher layers at start ---
 // Page fault: returns true when the access can be repeated. `write`, `exec`: kind of access.
-extern bool (*arch_page_fault_hook)(uint64_t addr, bool write, bool exec, struct regs *r, bool from_user);
+extern bool (*arch_page_fault_hook)(uint64_t addr, bool write, bool exec, struct regs *r,
+                                    bool from_user);
 // Any other exception of a program (or a page fault that nothing resolved): returns when it turned
 // the fault into something (a signal); the kernel's own faults never get here, they panic.
-extern void (*arch_user_exception_hook)(unsigned vector, uint64_t error, uint64_t addr, struct regs *r);
+extern void (*arch_user_exception_hook)(unsigned vector, uint64_t error, uint64_t addr,
+                                        struct regs *r);
 // A kernel call. regs->orig_rax is the number; the result goes to regs->rax.
 extern void (*arch_syscall_hook)(struct regs *r);
 // Work on the way out to a program: pending interrupts, rescheduling, signals. In kernel mode.

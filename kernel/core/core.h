@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: ISC
-// core: start-up order, log, panic and fault reports, boot chart, boot configuration, random numbers.
+// core: start-up order, log, panic and fault reports, boot chart, boot configuration, random
+// numbers.
 #ifndef LITH_CORE_H
 #define LITH_CORE_H
 
@@ -11,43 +12,51 @@ extern enum log_level log_level;
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 #define log_error(...) log_write(LOG_ERROR, __VA_ARGS__)
 #define log_warn(...)  log_write(LOG_WARN, __VA_ARGS__)
-#define log_info(...)                                                                                   \
-    do {                                                                                                \
-        if (log_level >= LOG_INFO)                                                                      \
-            log_write(LOG_INFO, __VA_ARGS__);                                                           \
+#define log_info(...)                         \
+    do {                                      \
+        if (log_level >= LOG_INFO)            \
+            log_write(LOG_INFO, __VA_ARGS__); \
     } while (0)
-#define log_debug(...)                                                                                  \
-    do {                                                                                                \
-        if (log_level >= LOG_DEBUG)                                                                     \
-            log_write(LOG_DEBUG, __VA_ARGS__);                                                          \
+#define log_debug(...)                         \
+    do {                                       \
+        if (log_level >= LOG_DEBUG)            \
+            log_write(LOG_DEBUG, __VA_ARGS__); \
     } while (0)
 
 // --- panic: report for a person, then exit with status 134 ---
 void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
-#define ASSERT(x)                                                                                       \
-    do {                                                                                                \
-        if (unlikely(!(x)))                                                                             \
-            panic("assertion failed: %s (%s:%d)", #x, __FILE__, __LINE__);                              \
+#define ASSERT(x)                                                          \
+    do {                                                                   \
+        if (unlikely(!(x)))                                                \
+            panic("assertion failed: %s (%s:%d)", #x, __FILE__, __LINE__); \
     } while (0)
-// The report of a fault in kernel or program: cause, address and what lies there, thread, registers,
-// backtrace. `title` is the first line ("page fault: write to read-only page ...").
+// The report of a fault in kernel or program: cause, address and what lies there, thread,
+// registers, backtrace. `title` is the first line ("page fault: write to read-only page ...").
 void report_fault(const char *title, const struct regs *r, uint64_t addr);
 // Given by higher layers, so that reports can name things; NULL until then.
 extern const char *(*report_thread_name)(void);
-// Describes what lies at addr ("guard page below the stack of thread 3 (nginx)", "text of /usr/sbin/nginx+0x1234").
+// Describes what lies at addr ("guard page below the stack of thread 3 (nginx)", "text of
+// /usr/sbin/nginx+0x1234").
 extern bool (*report_describe)(uint64_t addr, char *buf, size_t size);
 extern void (*report_last_calls)(void); // logs the last kernel calls
 
 // --- start-up records: run once, in phase order, before the first program. Tied to the code that
 // declares them (SHF_LINK_ORDER): a subsystem that the linker drops takes its record along ---
-enum init_phase { INIT_MM = 10, INIT_SCHED = 20, INIT_DEV = 30, INIT_FS = 40, INIT_NET = 50, INIT_LINUX = 60 };
+enum init_phase {
+    INIT_MM = 10,
+    INIT_SCHED = 20,
+    INIT_DEV = 30,
+    INIT_FS = 40,
+    INIT_NET = 50,
+    INIT_LINUX = 60
+};
 struct init_record {
     int (*fn)(void); // 0 or -errno: an error panics with the name
     const char *name;
     int phase;
 };
-#define INIT_RECORD(phase_, fn_)                                                                        \
-    static const struct init_record init_record_##fn_                                                   \
+#define INIT_RECORD(phase_, fn_)                      \
+    static const struct init_record init_record_##fn_ \
         __attribute__((used, section("init_records"))) = {fn_, #fn_, phase_}
 
 // --- boot chart ---
@@ -74,7 +83,8 @@ struct boot_config {
 };
 extern struct boot_config boot_config;
 // Decodes `text` in place into `storage` (pointers into both). -EINVAL with *error naming the word.
-int bootconfig_parse(char *text, size_t len, struct boot_config *out, const char **storage, size_t storage_len, const char **error);
+int bootconfig_parse(char *text, size_t len, struct boot_config *out, const char **storage,
+                     size_t storage_len, const char **error);
 
 // --- random numbers: ChaCha20, seeded at start (a start without entropy panics). Any context ---
 void random_bytes(void *buf, size_t n);

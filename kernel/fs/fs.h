@@ -14,18 +14,20 @@ struct inode;
 
 // --- data in and out: a list of pieces in program or kernel memory ---
 struct iov_iter {
-    struct iovec one;           // storage for the common single piece
-    const struct iovec *iov;    // pieces (kernel copy)
+    struct iovec one;        // storage for the common single piece
+    const struct iovec *iov; // pieces (kernel copy)
     unsigned count;
-    size_t skip;                // bytes of iov[0] already used
-    size_t left;                // bytes in all
+    size_t skip; // bytes of iov[0] already used
+    size_t left; // bytes in all
 };
-// One piece; program memory must have passed user_range_ok (import does that). Kernel memory: _kernel.
+// One piece; program memory must have passed user_range_ok (import does that). Kernel memory:
+// _kernel.
 int iov_import_one(struct iov_iter *it, void *user_base, size_t len);
 void iov_init_kernel(struct iov_iter *it, void *base, size_t len);
-// Bytes copied (short only at the end of the iterator), or -EFAULT if none could be. Advance the iterator.
-ssize_t_k iov_copy_to(struct iov_iter *it, const void *src, size_t n);   // kernel -> iterator
-ssize_t_k iov_copy_from(struct iov_iter *it, void *dst, size_t n);       // iterator -> kernel
+// Bytes copied (short only at the end of the iterator), or -EFAULT if none could be. Advance the
+// iterator.
+ssize_t_k iov_copy_to(struct iov_iter *it, const void *src, size_t n); // kernel -> iterator
+ssize_t_k iov_copy_from(struct iov_iter *it, void *dst, size_t n);     // iterator -> kernel
 ssize_t_k iov_zero(struct iov_iter *it, size_t n);
 
 // --- readiness ---
@@ -44,35 +46,45 @@ struct file_ops {
     // *pos is the file position (pread passes its own); streams ignore it.
     ssize_t_k (*read)(struct file *f, struct iov_iter *to, uint64_t *pos);
     ssize_t_k (*write)(struct file *f, struct iov_iter *from, uint64_t *pos);
-    // EPOLLIN|... that hold now; registers in pt's queues first when pt is given. NULL: always ready.
+    // EPOLLIN|... that hold now; registers in pt's queues first when pt is given. NULL: always
+    // ready.
     unsigned (*poll)(struct file *f, struct poll_table *pt);
     long (*ioctl)(struct file *f, unsigned cmd, unsigned long arg);
     long (*seek)(struct file *f, int64_t off, int whence); // NULL: -ESPIPE
-    int (*map_object)(struct file *f, struct vm_object **out, int prot, int flags); // reference given
+    int (*map_object)(struct file *f, struct vm_object **out, int prot,
+                      int flags); // reference given
     int (*fsync)(struct file *f, bool data_only);
     // emit returns false when the caller's buffer is full. f->pos is the cookie.
-    int (*readdir)(struct file *f, bool (*emit)(void *ctx, const char *name, size_t len, uint64_t ino, unsigned type, uint64_t next_pos), void *ctx);
-    void (*release)(struct file *f); // last reference
+    int (*readdir)(struct file *f,
+                   bool (*emit)(void *ctx, const char *name, size_t len, uint64_t ino,
+                                unsigned type, uint64_t next_pos),
+                   void *ctx);
+    void (*release)(struct file *f);             // last reference
     int (*set_flags)(struct file *f, int flags); // F_SETFL; NULL: any
 };
 struct file {
     const struct file_ops *ops;
     uint32_t refs;
-    int flags;                  // O_*: access mode, O_NONBLOCK, O_APPEND, ...
+    int flags; // O_*: access mode, O_NONBLOCK, O_APPEND, ...
     uint64_t pos;
-    struct inode *inode;        // NULL for nameless files
-    struct dentry_path *path;   // how it was opened; NULL for nameless
-    void *priv;                 // the implementation's
+    struct inode *inode;          // NULL for nameless files
+    struct dentry_path *path;     // how it was opened; NULL for nameless
+    void *priv;                   // the implementation's
     struct list_head epoll_items; // linux/epoll.c
-    int owner;                  // F_SETOWN
+    int owner;                    // F_SETOWN
 };
 // A nameless file (socket, eventfd, ...). NULL: memory is short.
 struct file *file_create(const struct file_ops *ops, void *priv, int flags);
-static inline struct file *file_ref(struct file *f) { __atomic_fetch_add(&f->refs, 1, __ATOMIC_RELAXED); return f; }
+static inline struct file *file_ref(struct file *f)
+{
+    __atomic_fetch_add(&f->refs, 1, __ATOMIC_RELAXED);
+    return f;
+}
 void file_unref(struct file *f);
-ssize_t_k file_read(struct file *f, struct iov_iter *to, uint64_t *pos);  // checks mode, directories
+ssize_t_k file_read(struct file *f, struct iov_iter *to, uint64_t *pos); // checks mode, directories
 ssize_t_k file_write(struct file *f, struct iov_iter *from, uint64_t *pos);
-ssize_t_k file_read_kernel(struct file *f, void *buf, size_t n, uint64_t off); // exact or short at the end
+ssize_t_k file_read_kernel(struct file *f, void *buf, size_t n,
+                           uint64_t off);        // exact or short at the end
 extern void (*file_closed_hook)(struct file *f); // epoll forgets the file
 
 // --- descriptor tables ---
@@ -99,38 +111,54 @@ struct fs_context *fs_context_clone(struct fs_context *c);
 void fs_context_ref(struct fs_context *c);
 void fs_context_unref(struct fs_context *c);
 
-// All path calls: `dir` is the file of dirfd, or NULL for AT_FDCWD; path is kernel memory, at most PATH_MAX with NUL.
-// uid/gid/umask do not gate access (DESIGN.md section 9): everything runs as the superuser of its instance.
-int vfs_open(struct fs_context *c, struct file *dir, const char *path, int flags, unsigned mode, struct file **out); // O_*
-int vfs_stat(struct fs_context *c, struct file *dir, const char *path, int at_flags, struct stat *out); // AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH
+// All path calls: `dir` is the file of dirfd, or NULL for AT_FDCWD; path is kernel memory, at most
+// PATH_MAX with NUL. uid/gid/umask do not gate access (DESIGN.md section 9): everything runs as the
+// superuser of its instance.
+int vfs_open(struct fs_context *c, struct file *dir, const char *path, int flags, unsigned mode,
+             struct file **out); // O_*
+int vfs_stat(struct fs_context *c, struct file *dir, const char *path, int at_flags,
+             struct stat *out); // AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH
 int vfs_fstat(struct file *f, struct stat *out);
 int vfs_mkdir(struct fs_context *c, struct file *dir, const char *path, unsigned mode);
-int vfs_mknod(struct fs_context *c, struct file *dir, const char *path, unsigned mode, uint64_t dev);
-int vfs_unlink(struct fs_context *c, struct file *dir, const char *path, int at_flags); // AT_REMOVEDIR
-int vfs_rename(struct fs_context *c, struct file *od, const char *o, struct file *nd, const char *n, unsigned flags);
-int vfs_link(struct fs_context *c, struct file *od, const char *o, struct file *nd, const char *n, int at_flags);
+int vfs_mknod(struct fs_context *c, struct file *dir, const char *path, unsigned mode,
+              uint64_t dev);
+int vfs_unlink(struct fs_context *c, struct file *dir, const char *path,
+               int at_flags); // AT_REMOVEDIR
+int vfs_rename(struct fs_context *c, struct file *od, const char *o, struct file *nd, const char *n,
+               unsigned flags);
+int vfs_link(struct fs_context *c, struct file *od, const char *o, struct file *nd, const char *n,
+             int at_flags);
 int vfs_symlink(struct fs_context *c, const char *target, struct file *dir, const char *path);
-ssize_t_k vfs_readlink(struct fs_context *c, struct file *dir, const char *path, char *buf, size_t size);
+ssize_t_k vfs_readlink(struct fs_context *c, struct file *dir, const char *path, char *buf,
+                       size_t size);
 int vfs_access(struct fs_context *c, struct file *dir, const char *path, int mode, int at_flags);
-int vfs_chmod(struct fs_context *c, struct file *dir, const char *path, unsigned mode, int at_flags);
-int vfs_chown(struct fs_context *c, struct file *dir, const char *path, uint32_t uid, uint32_t gid, int at_flags);
+int vfs_chmod(struct fs_context *c, struct file *dir, const char *path, unsigned mode,
+              int at_flags);
+int vfs_chown(struct fs_context *c, struct file *dir, const char *path, uint32_t uid, uint32_t gid,
+              int at_flags);
 // times: ns since 1970; UINT64_MAX: leave.
-int vfs_utimes(struct fs_context *c, struct file *dir, const char *path, uint64_t atime, uint64_t mtime, int at_flags);
+int vfs_utimes(struct fs_context *c, struct file *dir, const char *path, uint64_t atime,
+               uint64_t mtime, int at_flags);
 int vfs_truncate(struct fs_context *c, const char *path, uint64_t len);
 int vfs_ftruncate(struct file *f, uint64_t len);
 int vfs_fallocate(struct file *f, int mode, uint64_t off, uint64_t len);
 int vfs_chdir(struct fs_context *c, struct file *dir, const char *path); // path NULL: fchdir(dir)
 int vfs_chroot(struct fs_context *c, const char *path);
 ssize_t_k vfs_getcwd(struct fs_context *c, char *buf, size_t size);
-int vfs_statfs(struct fs_context *c, struct file *dir, const char *path, struct statfs *out); // path NULL: dir itself
-ssize_t_k file_path(struct file *f, char *buf, size_t size); // absolute path, "socket:[1]", "pipe:[2]"
+int vfs_statfs(struct fs_context *c, struct file *dir, const char *path,
+               struct statfs *out); // path NULL: dir itself
+ssize_t_k file_path(struct file *f, char *buf,
+                    size_t size);      // absolute path, "socket:[1]", "pipe:[2]"
 int vfs_flock(struct file *f, int op); // advisory whole-file locks
 // Socket nodes: attach/find an object at an S_IFSOCK inode (AF_UNIX bind/connect).
-int vfs_bind_socket(struct fs_context *c, const char *path, unsigned mode, void *sock, void (*gone)(void *sock));
-int vfs_find_socket(struct fs_context *c, const char *path, void **sock); // -ECONNREFUSED: nobody bound
+int vfs_bind_socket(struct fs_context *c, const char *path, unsigned mode, void *sock,
+                    void (*gone)(void *sock));
+int vfs_find_socket(struct fs_context *c, const char *path,
+                    void **sock); // -ECONNREFUSED: nobody bound
 
 // --- file systems: mount at start-up ---
-int fs_mount_root(void); // EROFS from plat_info.root_* below a tmpfs overlay; then /dev, /proc, /sys, /tmp if empty, /run
+int fs_mount_root(void); // EROFS from plat_info.root_* below a tmpfs overlay; then /dev, /proc,
+                         // /sys, /tmp if empty, /run
 // A new file in procfs: text is produced at open time by show() into a growing buffer.
 struct proc_buf {
     char *data;
@@ -138,12 +166,14 @@ struct proc_buf {
 };
 void proc_printf(struct proc_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 // path below /proc: "meminfo", "self/maps", "sys/net/core/somaxconn". write may be NULL.
-int procfs_add(const char *path, int (*show)(struct proc_buf *b), int (*write)(const char *text, size_t len));
+int procfs_add(const char *path, int (*show)(struct proc_buf *b),
+               int (*write)(const char *text, size_t len));
 // "self/fd" and "self/exe" need the process: linux gives these.
 extern struct fd_table *(*procfs_current_fds)(void);
 extern ssize_t_k (*procfs_current_exe)(char *buf, size_t size);
 // A character device in devfs.
-int devfs_add(const char *name, unsigned major, unsigned minor, const struct file_ops *ops, unsigned mode);
+int devfs_add(const char *name, unsigned major, unsigned minor, const struct file_ops *ops,
+              unsigned mode);
 
 // --- pipes ---
 int pipe_create(struct file **read_end, struct file **write_end, int flags);

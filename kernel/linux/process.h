@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: ISC
 // Processes and their threads as Linux knows them. Private to linux/.
-// Owner of the signal fields: signal.c; of the thread fields: thread.c; of the image fields: exec.c.
+// Owner of the signal fields: signal.c; of the thread fields: thread.c; of the image fields:
+// exec.c.
 #ifndef LITH_LINUX_PROCESS_H
 #define LITH_LINUX_PROCESS_H
 
@@ -16,7 +17,8 @@ struct pending_signal {
     siginfo_t info;
 };
 
-// Kernel's struct sigaction (asm/signal.h's is the libc one on some versions): the system call's layout.
+// Kernel's struct sigaction (asm/signal.h's is the libc one on some versions): the system call's
+// layout.
 struct k_sigaction {
     void (*handler)(int);
     unsigned long flags;
@@ -32,24 +34,24 @@ struct process {
     struct fs_context *fs;
     unsigned umask;
     char comm[16];
-    char *exe;                  // absolute path
-    char *cmdline;              // argv joined by NULs
+    char *exe;     // absolute path
+    char *cmdline; // argv joined by NULs
     size_t cmdline_len;
-    struct list_head threads;   // struct linux_thread.in_process
+    struct list_head threads; // struct linux_thread.in_process
     unsigned thread_count;
     struct rlimit limits[RLIM_NLIMITS];
     // signals
     struct k_sigaction actions[PROC_NSIG + 1];
-    uint64_t pending;           // bit n-1: signal n, for the whole process
+    uint64_t pending; // bit n-1: signal n, for the whole process
     struct list_head pending_info;
     bool exiting;
-    int exit_status;            // wait status
+    int exit_status; // wait status
     uint64_t start_ns;
-    void *itimers;              // time.c
+    void *itimers; // time.c
     void *posix_timers;
     uint64_t brk_start;
     int dumpable;
-    uint64_t auxv[64];          // for /proc/self/auxv
+    uint64_t auxv[64]; // for /proc/self/auxv
     unsigned auxv_len;
 };
 
@@ -59,34 +61,46 @@ struct linux_thread {
     int tid;
     struct list_head in_process;
     uint64_t sigmask;
-    uint64_t saved_sigmask;     // of sigsuspend, ppoll, epoll_pwait: put back when the signal frame is built
+    uint64_t
+        saved_sigmask; // of sigsuspend, ppoll, epoll_pwait: put back when the signal frame is built
     bool restore_sigmask;
     uint64_t pending;
     struct list_head pending_info;
     stack_t altstack;
-    uint32_t *clear_child_tid;  // user address
+    uint32_t *clear_child_tid; // user address
     void *robust_list;
     size_t robust_list_len;
     void *rseq;
     // restart of interrupted calls (ERESTARTSYS family, see signal.c)
     uint64_t restart_nr;
     unsigned last_calls_at;
-    uint16_t last_calls[16];    // ring of the last call numbers, for fault reports
+    uint16_t last_calls[16]; // ring of the last call numbers, for fault reports
 };
 
-static inline struct linux_thread *current_lt(void) { return thread_current()->linux_thread; }
-static inline struct process *current_process(void) { return current_lt()->process; }
+static inline struct linux_thread *current_lt(void)
+{
+    return thread_current()->linux_thread;
+}
+static inline struct process *current_process(void)
+{
+    return current_lt()->process;
+}
 
-// Kernel-internal results of interrupted calls (as Linux): signal.c turns them into -EINTR or a restart.
-#define ERESTARTSYS           512 // restart if the handler has SA_RESTART (or there is no handler)
-#define ERESTARTNOHAND        514 // restart only if no handler runs (sigsuspend, poll)
-#define ERESTART_RESTARTBLOCK 516 // -EINTR with a handler; else restart (the call must be idempotent in time: absolute deadline kept by the caller)
+// Kernel-internal results of interrupted calls (as Linux): signal.c turns them into -EINTR or a
+// restart.
+#define ERESTARTSYS    512 // restart if the handler has SA_RESTART (or there is no handler)
+#define ERESTARTNOHAND 514 // restart only if no handler runs (sigsuspend, poll)
+#define ERESTART_RESTARTBLOCK \
+    516 // -EINTR with a handler; else restart (the call must be idempotent in time: absolute
+        // deadline kept by the caller)
 
 // signal.c
 int signal_send_process(struct process *p, int sig, const siginfo_t *info); // info NULL: SI_KERNEL
 int signal_send_thread(struct linux_thread *t, int sig, const siginfo_t *info);
-void signal_force_fault(int sig, int code, uint64_t addr); // for the current thread: SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP
-bool signal_pending(struct linux_thread *t);                // something unblocked waits
+void signal_force_fault(
+    int sig, int code,
+    uint64_t addr); // for the current thread: SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP
+bool signal_pending(struct linux_thread *t); // something unblocked waits
 // Installs a temporary mask (ppoll & co.): returns 0 or -EINVAL/-EFAULT.
 int signal_set_temp_mask(const void *user_mask, size_t size);
 // thread.c
@@ -94,12 +108,19 @@ void process_exit_group(int wait_status) __attribute__((noreturn)); // current t
 struct process *process_find(int pid);
 struct linux_thread *linux_thread_find(int tid);
 extern struct process *process_init; // process 1
-// exec.c: loads the program into a fresh space and starts it in the current thread. 0 never returns.
-int exec_start(struct process *p, const char *path, const char *const argv[], const char *const envp[]);
+// exec.c: loads the program into a fresh space and starts it in the current thread. 0 never
+// returns.
+int exec_start(struct process *p, const char *path, const char *const argv[],
+               const char *const envp[]);
 // fd helpers (file.c)
-static inline struct file *fget(int fd) { return fd_get(current_process()->fds, fd); }
-int fd_install_current(struct file *f, bool cloexec); // with the process's limit; on error f is released
-// Copies a path in: kernel memory from kmalloc, or NULL with *err (-EFAULT, -ENAMETOOLONG, -ENOMEM).
+static inline struct file *fget(int fd)
+{
+    return fd_get(current_process()->fds, fd);
+}
+int fd_install_current(struct file *f,
+                       bool cloexec); // with the process's limit; on error f is released
+// Copies a path in: kernel memory from kmalloc, or NULL with *err (-EFAULT, -ENAMETOOLONG,
+// -ENOMEM).
 char *path_in(const char *user_path, int *err);
 
 #endif

@@ -8,11 +8,12 @@
 
 // --- physical pages (buddy; orders 0..10; per-CPU caches for order 0) ---
 #define PAGE_ORDER_MAX 10
-#define PAGE_ZERO 1u // zeroed page
+#define PAGE_ZERO      1u // zeroed page
 // Physical address of 2^order contiguous pages with reference count 1, or 0 when memory is short.
 uint64_t page_alloc(unsigned order, unsigned flags);
 void page_free(uint64_t pa, unsigned order); // whatever the count: for exclusive owners
-// Order-0 reference counts (shared file pages, copy-on-write). Pages outside RAM (the root file) ignore them.
+// Order-0 reference counts (shared file pages, copy-on-write). Pages outside RAM (the root file)
+// ignore them.
 void page_ref(uint64_t pa);
 void page_unref(uint64_t pa); // frees at 0
 unsigned page_refs(uint64_t pa);
@@ -40,8 +41,9 @@ bool kstack_is_guard(uint64_t addr);
 // --- objects that can be mapped (files, shared memory) ---
 struct vm_object;
 struct vm_object_ops {
-    // Physical address of page `pgoff` with a reference taken (page_ref). for_write: the page may be
-    // written through a shared mapping (allocates holes). -ENXIO beyond the end (SIGBUS), -ENOMEM. May sleep.
+    // Physical address of page `pgoff` with a reference taken (page_ref). for_write: the page may
+    // be written through a shared mapping (allocates holes). -ENXIO beyond the end (SIGBUS),
+    // -ENOMEM. May sleep.
     int (*get_page)(struct vm_object *o, uint64_t pgoff, bool for_write, uint64_t *pa);
     // Length of the physically contiguous run at pgoff (pages) and its start, for map-ahead without
     // reference counts (root file); 0: none. May be NULL.
@@ -61,19 +63,22 @@ extern struct mm_space *mm_current; // the one that is loaded
 struct mm_space *mm_space_create(void);
 void mm_space_destroy(struct mm_space *s); // unmaps all
 
-// prot: PROT_* and flags: MAP_* of Linux (<linux/mman.h>): MAP_SHARED, MAP_PRIVATE, MAP_ANONYMOUS, MAP_FIXED,
-// MAP_FIXED_NOREPLACE, MAP_NORESERVE, MAP_POPULATE, MAP_GROWSDOWN, MAP_STACK.
-// Returns the address or -errno with Linux's errors. Takes its own reference on obj. W^X: PROT_WRITE|PROT_EXEC
-// is -EACCES unless the space allows it (mm_allow_wx). May sleep.
-long mm_map(struct mm_space *s, uint64_t addr, uint64_t len, int prot, int flags, struct vm_object *obj, uint64_t off);
+// prot: PROT_* and flags: MAP_* of Linux (<linux/mman.h>): MAP_SHARED, MAP_PRIVATE, MAP_ANONYMOUS,
+// MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_NORESERVE, MAP_POPULATE, MAP_GROWSDOWN, MAP_STACK. Returns
+// the address or -errno with Linux's errors. Takes its own reference on obj. W^X:
+// PROT_WRITE|PROT_EXEC is -EACCES unless the space allows it (mm_allow_wx). May sleep.
+long mm_map(struct mm_space *s, uint64_t addr, uint64_t len, int prot, int flags,
+            struct vm_object *obj, uint64_t off);
 int mm_unmap(struct mm_space *s, uint64_t addr, uint64_t len);
 int mm_protect(struct mm_space *s, uint64_t addr, uint64_t len, int prot);
-long mm_remap(struct mm_space *s, uint64_t old, uint64_t old_len, uint64_t new_len, int flags, uint64_t new_addr);
+long mm_remap(struct mm_space *s, uint64_t old, uint64_t old_len, uint64_t new_len, int flags,
+              uint64_t new_addr);
 int mm_advise(struct mm_space *s, uint64_t addr, uint64_t len, int advice);
 long mm_brk(struct mm_space *s, uint64_t brk);
 void mm_set_brk(struct mm_space *s, uint64_t start);
 void mm_allow_wx(struct mm_space *s, bool allow);
-// Resolves a fault: 0, -EFAULT (SIGSEGV, no mapping), -EACCES (SIGSEGV, protection), -ENXIO (SIGBUS), -ENOMEM.
+// Resolves a fault: 0, -EFAULT (SIGSEGV, no mapping), -EACCES (SIGSEGV, protection), -ENXIO
+// (SIGBUS), -ENOMEM.
 int mm_fault(struct mm_space *s, uint64_t addr, bool write, bool exec);
 // Makes [addr, addr+len) present (and private where write), e.g. before program start. 0 or -errno.
 int mm_populate(struct mm_space *s, uint64_t addr, uint64_t len, bool write);

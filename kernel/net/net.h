@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: ISC
 // net: Ethernet, ARP, IPv4, ICMP, UDP, TCP, loopback, DHCP client; sockets as the kernel sees them.
-// Knows nothing of files, descriptors or program memory beyond struct iov-like callbacks: linux/socket.c
-// puts the two together. Socket calls are made in threads and may sleep unless nonblocking.
+// Knows nothing of files, descriptors or program memory beyond struct iov-like callbacks:
+// linux/socket.c puts the two together. Socket calls are made in threads and may sleep unless
+// nonblocking.
 #ifndef LITH_NET_H
 #define LITH_NET_H
 
@@ -16,23 +17,29 @@ struct sock_addr { // host byte order
 
 // Data source/sink of send and receive: copies n bytes, 0 or -EFAULT. ctx is the caller's iterator.
 struct sock_copy {
-    int (*copy_from)(void *ctx, void *dst, size_t n); // from the caller
+    int (*copy_from)(void *ctx, void *dst, size_t n);     // from the caller
     int (*copy_to)(void *ctx, const void *src, size_t n); // to the caller
     void *ctx;
 };
 
 // type SOCK_STREAM/SOCK_DGRAM/SOCK_RAW, protocol as for socket(2). -EPROTONOSUPPORT, -ENOMEM.
 int sock_create(int type, int protocol, struct sock **out);
-void sock_close(struct sock *s); // the last reference of the program; TCP goes on closing by itself, SO_LINGER obeyed
+void sock_close(struct sock *s); // the last reference of the program; TCP goes on closing by
+                                 // itself, SO_LINGER obeyed
 int sock_bind(struct sock *s, const struct sock_addr *a);
 int sock_listen(struct sock *s, int backlog);
 int sock_accept(struct sock *s, struct sock **out, struct sock_addr *peer, bool nonblock);
 int sock_connect(struct sock *s, const struct sock_addr *a, bool nonblock);
-// flags: MSG_DONTWAIT, MSG_NOSIGNAL, MSG_PEEK, MSG_WAITALL, MSG_TRUNC, MSG_MORE. Returns bytes or -errno (-EPIPE: caller raises SIGPIPE).
-ssize_t_k sock_send(struct sock *s, struct sock_copy *from, size_t len, int flags, const struct sock_addr *to);
-ssize_t_k sock_recv(struct sock *s, struct sock_copy *to, size_t len, int flags, struct sock_addr *from, int *out_flags);
-// Zero-copy transmit (sendfile): `bytes` stay valid and unchanged until release(arg) is called, exactly once. TCP only.
-ssize_t_k sock_send_ref(struct sock *s, const void *bytes, size_t len, int flags, void (*release)(void *arg), void *arg);
+// flags: MSG_DONTWAIT, MSG_NOSIGNAL, MSG_PEEK, MSG_WAITALL, MSG_TRUNC, MSG_MORE. Returns bytes or
+// -errno (-EPIPE: caller raises SIGPIPE).
+ssize_t_k sock_send(struct sock *s, struct sock_copy *from, size_t len, int flags,
+                    const struct sock_addr *to);
+ssize_t_k sock_recv(struct sock *s, struct sock_copy *to, size_t len, int flags,
+                    struct sock_addr *from, int *out_flags);
+// Zero-copy transmit (sendfile): `bytes` stay valid and unchanged until release(arg) is called,
+// exactly once. TCP only.
+ssize_t_k sock_send_ref(struct sock *s, const void *bytes, size_t len, int flags,
+                        void (*release)(void *arg), void *arg);
 int sock_shutdown(struct sock *s, int how);
 int sock_getname(struct sock *s, struct sock_addr *out);
 int sock_getpeer(struct sock *s, struct sock_addr *out);
@@ -49,8 +56,8 @@ int sock_type(struct sock *s);
 struct net_if_info {
     char name[16];
     uint8_t mac[6];
-    uint32_t mtu, flags;        // IFF_*
-    uint32_t ip, prefix;        // host byte order; 0: none
+    uint32_t mtu, flags; // IFF_*
+    uint32_t ip, prefix; // host byte order; 0: none
     uint32_t gateway;
 };
 int net_if_get(unsigned index, struct net_if_info *out); // 1 is lo; -ENODEV beyond the last

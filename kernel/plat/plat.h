@@ -12,40 +12,42 @@
 struct plat_range {
     uint64_t start, len; // physical, page-aligned
 };
-// A virtio device, either behind virtio-mmio registers (mmio != NULL) or pre-configured by our monitor.
+// A virtio device, either behind virtio-mmio registers (mmio != NULL) or pre-configured by our
+// monitor.
 struct plat_dev {
-    volatile void *mmio;            // registers, mapped; or NULL
-    const struct lith_dev *ready;   // abi/boot.h, when mmio is NULL
-    unsigned vector;                // bit (vector - 0x20) of cpu->pending is its interrupt; 0: none
+    volatile void *mmio;          // registers, mapped; or NULL
+    const struct lith_dev *ready; // abi/boot.h, when mmio is NULL
+    unsigned vector;              // bit (vector - 0x20) of cpu->pending is its interrupt; 0: none
 };
 struct plat_info {
-    const char *name;               // "kvm", "pvh"
-    unsigned ring;                  // 0 or 3
+    const char *name;                    // "kvm", "pvh"
+    unsigned ring;                       // 0 or 3
     struct plat_range ram[PLAT_MEM_MAX]; // free for use: without kernel image, page tables, root
     unsigned ram_count;
-    uint64_t ram_end;               // end of the highest RAM
-    uint64_t ram_total;             // bytes given to the instance
-    uint64_t root_pa, root_len;     // the EROFS file (direct-mapped, read-only); 0: none
-    const char *config;             // boot configuration text (abi/bootconfig.h)
+    uint64_t ram_end;                 // end of the highest RAM
+    uint64_t ram_total;               // bytes given to the instance
+    uint64_t root_pa, root_len;       // the EROFS file (direct-mapped, read-only); 0: none
+    const char *config;               // boot configuration text (abi/bootconfig.h)
     uint64_t kernel_base, kernel_len; // virtual
     uint64_t kernel_pa;
-    uint64_t exec_tsc;              // monitor's main(), 0 if unknown
-    uint64_t entry_tsc;             // kernel's first instruction
+    uint64_t exec_tsc;  // monitor's main(), 0 if unknown
+    uint64_t entry_tsc; // kernel's first instruction
     uint8_t entropy[64];
-    unsigned entropy_len;           // bytes valid; wiped by core/random
+    unsigned entropy_len; // bytes valid; wiped by core/random
     struct plat_dev dev[PLAT_DEV_MAX];
     unsigned dev_count;
 };
 extern struct plat_info plat_info;
 
 // --- address space. prot is a set of PLAT_*; addresses and lengths are page-aligned ---
-#define PLAT_READ    1u
-#define PLAT_WRITE   2u
-#define PLAT_EXEC    4u
+#define PLAT_READ     1u
+#define PLAT_WRITE    2u
+#define PLAT_EXEC     4u
 #define PLAT_UNCACHED 8u
 // The page source for page tables, given by mm before the first map outside the boot tables.
 void plat_set_page_source(uint64_t (*alloc)(void), void (*free)(uint64_t pa));
-// Maps [va, va+len) to pa. Existing translations there are replaced. -ENOMEM: no page for tables (nothing mapped).
+// Maps [va, va+len) to pa. Existing translations there are replaced. -ENOMEM: no page for tables
+// (nothing mapped).
 int plat_map(uint64_t va, uint64_t pa, uint64_t len, unsigned prot);
 void plat_unmap(uint64_t va, uint64_t len);
 // Changes protection of what is mapped in the range; holes are skipped.
@@ -61,14 +63,16 @@ static inline void *pa_to_va(uint64_t pa);
 static inline uint64_t va_to_pa(const void *va);
 
 // --- clocks and timer ---
-uint64_t plat_clock_ns(void);      // monotonic since start
-uint64_t plat_realtime_ns(void);   // since 1970; 0-based when the machine gave no clock
+uint64_t plat_clock_ns(void);          // monotonic since start
+uint64_t plat_realtime_ns(void);       // since 1970; 0-based when the machine gave no clock
 uint64_t plat_tsc_to_ns(uint64_t tsc); // same origin as plat_clock_ns
-void plat_clock_params(uint64_t *base_tsc, uint32_t *mult, uint32_t *shift, uint64_t *realtime_offset_ns); // for the vDSO: ns = ((tsc-base)*mult)>>shift
+void plat_clock_params(uint64_t *base_tsc, uint32_t *mult, uint32_t *shift,
+                       uint64_t *realtime_offset_ns); // for the vDSO: ns = ((tsc-base)*mult)>>shift
 // One-shot interrupt (vector LITH_VECTOR_TIMER) at this monotonic time; DEADLINE_NEVER disarms.
 void plat_timer_set(uint64_t deadline_ns);
 
-// --- waiting: returns when an interrupt is pending, or at the deadline. Kernel mode, idle thread only ---
+// --- waiting: returns when an interrupt is pending, or at the deadline. Kernel mode, idle thread
+// only ---
 void plat_wait(uint64_t deadline_ns);
 
 // --- console, exit ---

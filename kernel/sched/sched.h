@@ -12,46 +12,52 @@ struct thread {
     struct arch_thread arch;
     void *kstack;
     enum thread_state state;
-    bool interruptible;        // sleeping so that thread_interrupt() wakes it
-    bool signal_pending;       // set by thread_interrupt(), cleared by the signal code
-    int nice;                  // -20..19
-    uint64_t vruntime;         // ns, weighted
-    uint64_t cpu_ns;           // time on CPU
-    uint64_t run_since;        // plat_clock_ns when it last got the CPU
-    struct rb_node run_node;   // in the run queue
-    struct list_head all;      // in the list of all threads
-    int id;                    // kernel's own number, unique
+    bool interruptible;      // sleeping so that thread_interrupt() wakes it
+    bool signal_pending;     // set by thread_interrupt(), cleared by the signal code
+    int nice;                // -20..19
+    uint64_t vruntime;       // ns, weighted
+    uint64_t cpu_ns;         // time on CPU
+    uint64_t run_since;      // plat_clock_ns when it last got the CPU
+    struct rb_node run_node; // in the run queue
+    struct list_head all;    // in the list of all threads
+    int id;                  // kernel's own number, unique
     char name[16];
-    void *linux_thread;        // linux/process.h, NULL for kernel threads
+    void *linux_thread;                // linux/process.h, NULL for kernel threads
     void (*on_exit)(struct thread *t); // in the context of another thread, before the memory goes
 };
 
-static inline struct thread *thread_current(void) { return this_cpu()->current; }
+static inline struct thread *thread_current(void)
+{
+    return this_cpu()->current;
+}
 
 // A thread that will run fn(arg) in kernel mode. Not started. -ENOMEM.
 int thread_create(struct thread **out, const char *name, void (*fn)(void *), void *arg);
 void thread_start(struct thread *t);
 void thread_exit(void) __attribute__((noreturn));
 void thread_set_nice(struct thread *t, int nice);
-// Wakes a thread from an interruptible sleep, which returns -EINTR; stays pending if it does not sleep.
+// Wakes a thread from an interruptible sleep, which returns -EINTR; stays pending if it does not
+// sleep.
 void thread_interrupt(struct thread *t);
 void thread_wake(struct thread *t); // makes a sleeping thread runnable
 void sched_yield_now(void);
 // Calls fn for every thread.
 void thread_for_each(void (*fn)(struct thread *t, void *arg), void *arg);
 // Gives up the CPU until woken, interrupted (if interruptible) or at the deadline (monotonic ns).
-// The caller has queued itself somewhere before. 0, -EINTR or -ETIMEDOUT. Waking early is allowed: loop.
+// The caller has queued itself somewhere before. 0, -EINTR or -ETIMEDOUT. Waking early is allowed:
+// loop.
 int sched_block(uint64_t deadline_ns, bool interruptible);
 // Called once at the end of start-up: becomes the idle thread of CPU 0.
 void sched_run(void) __attribute__((noreturn));
-// The way out of the kernel (arch_exit_hook): pending interrupts, deferred work, rescheduling, then the
-// thread's own work. linux sets sched_user_work_hook for signals.
+// The way out of the kernel (arch_exit_hook): pending interrupts, deferred work, rescheduling, then
+// the thread's own work. linux sets sched_user_work_hook for signals.
 extern void (*sched_user_work_hook)(struct regs *r);
 
 // --- wait queues ---
 struct wait_entry {
     struct list_head link;
-    // Called with the queue's lock held; must not sleep. Returns true if it consumed the wake-up (exclusive).
+    // Called with the queue's lock held; must not sleep. Returns true if it consumed the wake-up
+    // (exclusive).
     bool (*wake)(struct wait_entry *e, unsigned events);
     struct thread *thread;
     bool exclusive; // woken one at a time
@@ -61,39 +67,51 @@ struct wait_queue {
     spinlock_t lock;
     struct list_head entries;
 };
-#define WAIT_QUEUE_INIT(name) {SPINLOCK_INIT, {&(name).entries, &(name).entries}}
+#define WAIT_QUEUE_INIT(name)                \
+    {                                        \
+        SPINLOCK_INIT,                       \
+        {                                    \
+            &(name).entries, &(name).entries \
+        }                                    \
+    }
 void wait_queue_init(struct wait_queue *q);
-void wait_add(struct wait_queue *q, struct wait_entry *e);      // at the tail
-void wait_remove(struct wait_queue *q, struct wait_entry *e);   // harmless when not queued
-void wait_entry_init(struct wait_entry *e);                     // wakes the current thread
+void wait_add(struct wait_queue *q, struct wait_entry *e);    // at the tail
+void wait_remove(struct wait_queue *q, struct wait_entry *e); // harmless when not queued
+void wait_entry_init(struct wait_entry *e);                   // wakes the current thread
 // Wakes all non-exclusive entries and up to `n` exclusive ones. events: EPOLL* bits that happened.
 void wait_wake(struct wait_queue *q, unsigned events, unsigned n);
-static inline void wait_wake_all(struct wait_queue *q, unsigned events) { wait_wake(q, events, ~0u); }
-static inline bool wait_has_waiters(const struct wait_queue *q) { return !list_empty(&q->entries); }
+static inline void wait_wake_all(struct wait_queue *q, unsigned events)
+{
+    wait_wake(q, events, ~0u);
+}
+static inline bool wait_has_waiters(const struct wait_queue *q)
+{
+    return !list_empty(&q->entries);
+}
 
 // Sleeps until cond holds: 0, -EINTR (interruptible and a signal came) or -ETIMEDOUT.
-#define wait_event(q, cond, deadline_ns, intr)                                                          \
-    ({                                                                                                  \
-        int ret_ = 0;                                                                                   \
-        if (!(cond)) {                                                                                  \
-            struct wait_entry e_;                                                                       \
-            wait_entry_init(&e_);                                                                       \
-            for (;;) {                                                                                  \
-                wait_add((q), &e_);                                                                     \
-                if (cond)                                                                               \
-                    break;                                                                              \
-                ret_ = sched_block((deadline_ns), (intr));                                              \
-                wait_remove((q), &e_);                                                                  \
-                if (cond) {                                                                             \
-                    ret_ = 0;                                                                           \
-                    break;                                                                              \
-                }                                                                                       \
-                if (ret_)                                                                               \
-                    break;                                                                              \
-            }                                                                                           \
-            wait_remove((q), &e_);                                                                      \
-        }                                                                                               \
-        ret_;                                                                                           \
+#define wait_event(q, cond, deadline_ns, intr)             \
+    ({                                                     \
+        int ret_ = 0;                                      \
+        if (!(cond)) {                                     \
+            struct wait_entry e_;                          \
+            wait_entry_init(&e_);                          \
+            for (;;) {                                     \
+                wait_add((q), &e_);                        \
+                if (cond)                                  \
+                    break;                                 \
+                ret_ = sched_block((deadline_ns), (intr)); \
+                wait_remove((q), &e_);                     \
+                if (cond) {                                \
+                    ret_ = 0;                              \
+                    break;                                 \
+                }                                          \
+                if (ret_)                                  \
+                    break;                                 \
+            }                                              \
+            wait_remove((q), &e_);                         \
+        }                                                  \
+        ret_;                                              \
     })
 
 // --- sleeping lock ---
@@ -101,7 +119,10 @@ struct mutex {
     struct thread *owner;
     struct wait_queue queue;
 };
-#define MUTEX_INIT(name) {NULL, WAIT_QUEUE_INIT((name).queue)}
+#define MUTEX_INIT(name)                    \
+    {                                       \
+        NULL, WAIT_QUEUE_INIT((name).queue) \
+    }
 void mutex_init(struct mutex *m);
 void mutex_lock(struct mutex *m);
 bool mutex_trylock(struct mutex *m);
@@ -117,13 +138,17 @@ struct ktimer {
 void ktimer_init(struct ktimer *t, void (*fn)(struct ktimer *));
 void ktimer_arm(struct ktimer *t, uint64_t deadline_ns); // re-arms when armed
 bool ktimer_cancel(struct ktimer *t);                    // true: it was armed
-static inline uint64_t clock_monotonic_ns(void) { return plat_clock_ns(); }
+static inline uint64_t clock_monotonic_ns(void)
+{
+    return plat_clock_ns();
+}
 uint64_t clock_realtime_ns(void);
 void clock_set_realtime(uint64_t ns);
 
 // --- deferred work and pollers ---
-// Poller: called when its interrupt is pending, before sleeping and now and then under load; returns true
-// if it did something (it will be called again before the CPU sleeps). Not in a thread; must not sleep.
+// Poller: called when its interrupt is pending, before sleeping and now and then under load;
+// returns true if it did something (it will be called again before the CPU sleeps). Not in a
+// thread; must not sleep.
 struct poller {
     struct list_head link;
     bool (*poll)(struct poller *p);
