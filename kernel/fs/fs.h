@@ -11,6 +11,9 @@
 
 struct file;
 struct inode;
+struct dentry;
+struct flock; // <linux/fcntl.h>
+struct fs_context;
 
 // --- data in and out: a list of pieces in program or kernel memory ---
 struct iov_iter {
@@ -61,6 +64,8 @@ struct file_ops {
                    void *ctx);
     void (*release)(struct file *f);             // last reference
     int (*set_flags)(struct file *f, int flags); // F_SETFL; NULL: any
+    // Opening /proc/self/fd/N of a nameless file: a new open file. NULL: -ENXIO (sockets).
+    int (*reopen)(struct file *f, int flags, struct file **out);
 };
 struct file {
     const struct file_ops *ops;
@@ -68,7 +73,7 @@ struct file {
     int flags; // O_*: access mode, O_NONBLOCK, O_APPEND, ...
     uint64_t pos;
     struct inode *inode;          // NULL for nameless files
-    struct dentry_path *path;     // how it was opened; NULL for nameless
+    struct dentry *dentry;        // how it was opened; NULL for nameless
     void *priv;                   // the implementation's
     struct list_head epoll_items; // linux/epoll.c
     int owner;                    // F_SETOWN
@@ -84,7 +89,17 @@ void file_unref(struct file *f);
 ssize_t_k file_read(struct file *f, struct iov_iter *to, uint64_t *pos); // checks mode, directories
 ssize_t_k file_write(struct file *f, struct iov_iter *from, uint64_t *pos);
 ssize_t_k file_read_kernel(struct file *f, void *buf, size_t n,
-                           uint64_t off);        // exact or short at the end
+                           uint64_t off); // exact or short at the end
+// f->ops->poll, or always ready.
+unsigned file_poll(struct file *f, struct poll_table *pt);
+long file_seek(struct file *f, int64_t off, int whence); // new position; -ESPIPE
+// Next entries from f->pos on (the cookie), `emit` as in file_ops; called without locks, may touch
+// program memory.
+int file_readdir(struct file *f,
+                 bool (*emit)(void *ctx, const char *name, size_t len, uint64_t ino, unsigned type,
+                              uint64_t next_pos),
+                 void *ctx);
+int file_set_flags(struct file *f, int flags); // F_SETFL: O_APPEND, O_NONBLOCK, O_DIRECT, O_NOATIME
 extern void (*file_closed_hook)(struct file *f); // epoll forgets the file
 
 // --- descriptor tables ---
@@ -112,8 +127,8 @@ void fs_context_ref(struct fs_context *c);
 void fs_context_unref(struct fs_context *c);
 
 // All path calls: `dir` is the file of dirfd, or NULL for AT_FDCWD; path is kernel memory, at most
-// PATH_MAX with NUL. uid/gid/umask do not gate access (DESIGN.md section 9): everything runs as the
-// superuser of its instance.
+// PATH_MAX with NUL. Creation modes come with the umask applied already. uid/gid do not gate access
+// (DESIGN.md section 9): everything runs as the superuser of its instance.
 int vfs_open(struct fs_context *c, struct file *dir, const char *path, int flags, unsigned mode,
              struct file **out); // O_*
 int vfs_stat(struct fs_context *c, struct file *dir, const char *path, int at_flags,
@@ -144,12 +159,17 @@ int vfs_ftruncate(struct file *f, uint64_t len);
 int vfs_fallocate(struct file *f, int mode, uint64_t off, uint64_t len);
 int vfs_chdir(struct fs_context *c, struct file *dir, const char *path); // path NULL: fchdir(dir)
 int vfs_chroot(struct fs_context *c, const char *path);
-ssize_t_k vfs_getcwd(struct fs_context *c, char *buf, size_t size);
+ssize_t_k vfs_getcwd(struct fs_context *c, char *buf, size_t size); // length with the NUL; -ERANGE
 int vfs_statfs(struct fs_context *c, struct file *dir, const char *path,
                struct statfs *out); // path NULL: dir itself
 ssize_t_k file_path(struct file *f, char *buf,
-                    size_t size);      // absolute path, "socket:[1]", "pipe:[2]"
-int vfs_flock(struct file *f, int op); // advisory whole-file locks
+                    size_t size);      // length; absolute path, "socket:[1]", "pipe:[2]"
+int vfs_flock(struct file *f, int op); // advisory whole-file locks; may sleep; -EINTR
+// Record locks: cmd F_GETLK, F_SETLK, F_SETLKW. The owner is the process's descriptor table, and
+// fd_close() of any descriptor of the file releases its locks (POSIX).
+int vfs_record_lock(struct file *f, struct fd_table *owner, int cmd, struct flock *fl, int pid);
+// memfd_create: a file of tmpfs without a name in any directory.
+int vfs_memfd(const char *name, int flags, struct file **out);
 // Socket nodes: attach/find an object at an S_IFSOCK inode (AF_UNIX bind/connect).
 int vfs_bind_socket(struct fs_context *c, const char *path, unsigned mode, void *sock,
                     void (*gone)(void *sock));
@@ -171,11 +191,21 @@ int procfs_add(const char *path, int (*show)(struct proc_buf *b),
 // "self/fd" and "self/exe" need the process: linux gives these.
 extern struct fd_table *(*procfs_current_fds)(void);
 extern ssize_t_k (*procfs_current_exe)(char *buf, size_t size);
+extern struct fs_context *(*procfs_current_fs)(void); // for self/cwd and self/root
+extern int (*procfs_current_pid)(void);               // 1 until given
+extern int (*procfs_current_tid)(void);
+// The current process's smallest thread number > after, or -1: lists self/task. The files of
+// self/task/N are those of self/, whose show() finds N here (0: the process was asked).
+extern int (*procfs_next_tid)(int after);
+int procfs_asked_tid(void);
 // A character device in devfs.
 int devfs_add(const char *name, unsigned major, unsigned minor, const struct file_ops *ops,
               unsigned mode);
 
 // --- pipes ---
 int pipe_create(struct file **read_end, struct file **write_end, int flags);
+long pipe_get_size(struct file *f);              // F_GETPIPE_SZ; -EBADF: not a pipe
+long pipe_set_size(struct file *f, size_t size); // F_SETPIPE_SZ: new size; -EBUSY, -EPERM
+size_t pipe_readable(struct file *f);            // FIONREAD; 0 when it is no pipe
 
 #endif
