@@ -21,7 +21,8 @@ struct mm_stats {
     uint64_t total_pages, free_pages, heap_bytes;
 };
 void mm_stats(struct mm_stats *out);
-// Called when memory is short, before an allocation fails; returns pages freed.
+// Called when memory is short, before an allocation fails; returns pages freed. Any context: it
+// must not sleep, allocate, or call mm functions that take a space.
 void mm_add_shrinker(size_t (*shrink)(size_t pages));
 
 // --- heap: any size; 16-byte aligned (sizes that are powers of two from 64 up: aligned to 64) ---

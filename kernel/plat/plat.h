@@ -24,6 +24,7 @@ struct plat_info {
     unsigned ring;                       // 0 or 3
     struct plat_range ram[PLAT_MEM_MAX]; // free for use: without kernel image, page tables, root
     unsigned ram_count;
+    bool ram_zeroed;                  // all of ram[] was zero at start: mm need not clear it
     uint64_t ram_end;                 // end of the highest RAM
     uint64_t ram_total;               // bytes given to the instance
     uint64_t root_pa, root_len;       // the EROFS file (direct-mapped, read-only); 0: none
@@ -45,15 +46,21 @@ extern struct plat_info plat_info;
 #define PLAT_EXEC     4u
 #define PLAT_UNCACHED 8u
 // The page source for page tables, given by mm before the first map outside the boot tables.
+// Pages come zeroed.
 void plat_set_page_source(uint64_t (*alloc)(void), void (*free)(uint64_t pa));
 // Maps [va, va+len) to pa. Existing translations there are replaced. -ENOMEM: no page for tables
 // (nothing mapped).
 int plat_map(uint64_t va, uint64_t pa, uint64_t len, unsigned prot);
 void plat_unmap(uint64_t va, uint64_t len);
-// Changes protection of what is mapped in the range; holes are skipped.
+// Changes protection of what is mapped in the range; holes are skipped. prot 0 keeps the
+// translations (plat_query and plat_next_mapped still find them, with prot 0) but any access
+// faults.
 void plat_protect(uint64_t va, uint64_t len, unsigned prot);
 // Translation of va: false if none.
 bool plat_query(uint64_t va, uint64_t *pa, unsigned *prot);
+// First page in [va, end) that has a translation (prot 0 counts), or end. Skips empty page tables,
+// so that huge empty reservations cost nothing.
+uint64_t plat_next_mapped(uint64_t va, uint64_t end);
 // Reads and clears the accessed/dirty bits; false: not mapped.
 bool plat_test_clear_dirty(uint64_t va, bool *dirty);
 void *plat_map_device(uint64_t pa, uint64_t len); // uncached, at LITH_MMIO_BASE; NULL: no room
