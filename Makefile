@@ -9,7 +9,9 @@ CFLAGS_COMMON := -std=gnu11 -g -MMD -MP -I. $(CFLAGS_WARN)
 
 include tools/kernel.mk
 include tools/host.mk
+include tools/monitor.mk
 include tools/tests.mk
+include tools/svm.mk
 
 .PHONY: all help deps demo check lint fuzz bench clean format
 all: kernel host

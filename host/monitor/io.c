@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: ISC
+// The I/O thread: moves packets between the rings and the backend, and turns SIGTERM and SIGINT
+// into the guest's. While packets come it polls, and guest and monitor send each other no wake-ups;
+// after SPIN_NS without any it asks for doorbells and sleeps.
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+#include "monitor/monitor.h"
+
+#define SPIN_NS      20000ull
+#define GRACE_NS     10000000000ull // from the signal to the end by force
+#define IO_STACK_LEN (64 * 1024)
+
+static struct monitor *the_monitor; // for the signal handler
+static volatile sig_atomic_t signals_seen, last_signal;
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void eventfd_signal(int fd)
+{
+    const uint64_t one = 1;
+    (void)!write(fd, &one, sizeof one); // it cannot fail before 2^64 - 1
+}
+
+static void eventfd_drain(int fd)
+{
+    uint64_t count;
+    (void)!read(fd, &count, sizeof count);
+}
+
+static void on_signal(int number)
+{
+    int saved = errno;
+    if (signals_seen++ > 0)
+        _exit(EXIT_KILLED); // the second one means it
+    last_signal = number;
+    eventfd_signal(the_monitor->stop_fd);
+    errno = saved;
+}
+
+// End the guest's sleep in ring 3. Call after what it is to see was stored.
+static void wake_sleeper(struct monitor *m)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (m->ring == 3 && __atomic_load_n(&m->shared->sleeping, __ATOMIC_SEQ_CST))
+        eventfd_signal(m->wake_fd);
+}
+
+static void interrupt_guest(struct monitor *m, unsigned device)
+{
+    if (m->ring == 3)
+        __atomic_fetch_or(&m->shared->irq_pending, 1ull << device, __ATOMIC_SEQ_CST);
+    eventfd_signal(m->irq_fd[device]);
+    wake_sleeper(m);
+}
+
+// One turn of the network: true if anything moved.
+static bool serve_net(struct monitor *m)
+{
+    bool interrupt = false;
+    int received = net_receive(&m->net, &interrupt);
+    int sent = net_transmit(&m->net, &interrupt);
+    if (received < 0 || sent < 0)
+        fatal("guest stopped: malformed network %s ring", received < 0 ? "receive" : "transmit");
+    if (interrupt)
+        interrupt_guest(m, 0);
+    if (received + sent == 0)
+        return false;
+    m->shared->stat[STAT_RX] = m->net.stats.rx_packets;
+    m->shared->stat[STAT_TX] = m->net.stats.tx_packets;
+    m->shared->stat[STAT_RX_DROP] = m->net.stats.rx_dropped;
+    m->shared->stat[STAT_TX_DROP] = m->net.stats.tx_dropped;
+    return true;
+}
+
+// Ask for doorbells; true if there is work after all.
+static bool net_prepare_sleep(struct monitor *m)
+{
+    bool sent = virtq_enable_notify(&m->net.tx) && !m->net.backend->send_blocked;
+    bool buffers = virtq_enable_notify(&m->net.rx) && net_receive_starved(&m->net);
+    return sent || buffers;
+}
+
+static void sleep_for_work(struct monitor *m, uint64_t deadline_ns)
+{
+    struct pollfd fds[] = {
+        {.fd = m->stop_fd, .events = POLLIN},
+        {.fd = -1, .events = POLLIN},
+        {.fd = -1, .events = POLLIN},
+        {.fd = -1, .events = POLLIN},
+    };
+    if (m->has_net) {
+        bool blocked = m->net.backend->send_blocked, starved = net_receive_starved(&m->net);
+        fds[1].fd = m->kick_fd[0];
+        fds[2].fd = m->kick_fd[1];
+        if (!m->net.backend_ended && (blocked || !starved))
+            fds[3].fd = m->net_backend.fd;
+        fds[3].events = (short)((starved ? 0 : POLLIN) | (blocked ? POLLOUT : 0));
+    }
+    struct timespec timeout = {0};
+    if (deadline_ns) {
+        uint64_t now = now_ns(), left = deadline_ns > now ? deadline_ns - now : 0;
+        timeout.tv_sec = (time_t)(left / 1000000000u);
+        timeout.tv_nsec = (long)(left % 1000000000u);
+    }
+    if (ppoll(fds, sizeof fds / sizeof fds[0], deadline_ns ? &timeout : NULL, NULL) <= 0)
+        return;
+    for (int i = 0; i < 3; i++)
+        if (fds[i].revents)
+            eventfd_drain(fds[i].fd);
+}
+
+static void *io_main(void *arg)
+{
+    struct monitor *m = arg;
+    uint64_t deadline_ns = 0, last_work_ns = 0;
+    int handed = 0;
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+    pthread_sigmask(SIG_UNBLOCK, &stop, NULL);
+
+    for (;;) {
+        if (signals_seen > handed) {
+            handed = signals_seen;
+            deadline_ns = now_ns() + GRACE_NS;
+            __atomic_store_n(&m->shared->term_signal, (uint32_t)last_signal, __ATOMIC_SEQ_CST);
+            eventfd_signal(m->signal_irq_fd);
+            wake_sleeper(m);
+        }
+        if (deadline_ns && now_ns() >= deadline_ns) {
+            warn("the program did not end within 10 s of the signal: stopped by force");
+            _exit(EXIT_KILLED);
+        }
+        if (m->has_net) {
+            if (serve_net(m)) {
+                last_work_ns = now_ns();
+                continue;
+            }
+            if (last_work_ns && now_ns() - last_work_ns < SPIN_NS)
+                continue;
+            last_work_ns = 0;
+            if (net_prepare_sleep(m))
+                continue;
+        }
+        sleep_for_work(m, deadline_ns);
+    }
+    return NULL;
+}
+
+void io_start(struct monitor *m)
+{
+    the_monitor = m;
+    m->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (m->stop_fd < 0)
+        fatal("eventfd: %s", strerror(errno));
+    // Only the I/O thread takes these; one that comes before it runs waits for it.
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &stop, NULL);
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    pthread_attr_t attr;
+    pthread_t thread;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, IO_STACK_LEN);
+    int error = pthread_create(&thread, &attr, io_main, m);
+    if (error)
+        fatal("cannot start the I/O thread: %s", strerror(error));
+}

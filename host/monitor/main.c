@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: ISC
+// lith-monitor: the command line, and the order in which an instance comes up.
+//
+//   lith-monitor --kernel FILE [--root FILE] --mem BYTES --config-fd N
+//                [--net tap:NAME | --net passt:PATH | --net fd:N] [--mac MAC] [--ring 0|3]
+//
+// fd:N is a connected stream socket that speaks passt's framing. The exit status is the
+// instance's; 125 if the monitor refuses, fails or stops a broken guest; 137 if it ends by force.
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "monitor/monitor.h"
+
+static struct monitor the_machine;
+
+static void complain(const char *format, va_list args)
+{
+    char line[512];
+    int at = snprintf(line, sizeof line, "lith-monitor: ");
+    int n = vsnprintf(line + at, sizeof line - (size_t)at - 1, format, args);
+    size_t len = (size_t)at + (n < 0 ? 0 : (size_t)n);
+    if (len > sizeof line - 2)
+        len = sizeof line - 2;
+    line[len++] = '\n';
+    (void)!write(2, line, len);
+}
+
+void warn(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    complain(format, args);
+    va_end(args);
+}
+
+_Noreturn void fatal(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    complain(format, args);
+    va_end(args);
+    _exit(EXIT_MONITOR);
+}
+
+static uint64_t parse_number(const char *text, uint64_t max, const char *what)
+{
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (errno || end == text || *end || text[0] == '-' || value > max)
+        fatal("%s: '%s' is not a number up to %llu", what, text, (unsigned long long)max);
+    return value;
+}
+
+static void parse_mac(const char *text, uint8_t mac[6])
+{
+    unsigned byte[6];
+    int used = 0;
+    if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &byte[0], &byte[1], &byte[2], &byte[3], &byte[4],
+               &byte[5], &used) != 6 ||
+        text[used] || (byte[0] & 1))
+        fatal("--mac: '%s' is not a unicast Ethernet address", text);
+    for (int i = 0; i < 6; i++)
+        mac[i] = (uint8_t)byte[i];
+}
+
+static void parse_options(struct options *o, int argc, char **argv)
+{
+    bool have_mac = false;
+    *o = (struct options){.config_fd = -1, .ring = -1};
+    for (int i = 1; i < argc; i += 2) {
+        const char *name = argv[i], *value = argv[i + 1];
+        if (!value)
+            fatal("%s needs a value", name);
+        if (strcmp(name, "--kernel") == 0) {
+            o->kernel = value;
+        } else if (strcmp(name, "--root") == 0) {
+            o->root = value;
+        } else if (strcmp(name, "--mem") == 0) {
+            o->mem_bytes = parse_number(value, MEM_MAX, name);
+        } else if (strcmp(name, "--config-fd") == 0) {
+            o->config_fd = (int)parse_number(value, 1 << 20, name);
+        } else if (strcmp(name, "--net") == 0) {
+            o->net = value;
+        } else if (strcmp(name, "--mac") == 0) {
+            parse_mac(value, o->mac);
+            have_mac = true;
+        } else if (strcmp(name, "--ring") == 0) {
+            if (strcmp(value, "0") != 0 && strcmp(value, "3") != 0)
+                fatal("--ring is 0 or 3");
+            o->ring = value[0] - '0';
+        } else {
+            fatal("unknown option %s", name);
+        }
+    }
+    if (!o->kernel || o->config_fd < 0)
+        fatal("usage: lith-monitor --kernel FILE [--root FILE] --mem BYTES --config-fd N "
+              "[--net tap:NAME|passt:PATH|fd:N] [--mac MAC] [--ring 0|3]");
+    if (o->mem_bytes < MEM_MIN)
+        fatal("--mem must be at least %llu bytes", MEM_MIN);
+    if (!have_mac && o->net) {
+        if (getrandom(o->mac, sizeof o->mac, 0) != sizeof o->mac)
+            fatal("no random numbers: %s", strerror(errno));
+        o->mac[0] = (uint8_t)((o->mac[0] & 0xfc) | 2); // locally administered, unicast
+    }
+}
+
+// Whatever the caller left open is not the guest's business. Descriptors that stay are moved down
+// to 3 and 4 first.
+static void close_others(struct options *o)
+{
+    int keep = 3, net_fd = -1;
+    if (o->net && strncmp(o->net, "fd:", 3) == 0) {
+        net_fd = (int)parse_number(o->net + 3, 1 << 20, "--net");
+        if (net_fd < 3 || net_fd == o->config_fd)
+            fatal("--net: descriptor %d is in use", net_fd);
+    }
+    int config = fcntl(o->config_fd, F_DUPFD_CLOEXEC, 100);
+    if (config < 0)
+        fatal("--config-fd %d: %s", o->config_fd, strerror(errno));
+    if (net_fd >= 0) {
+        if (dup3(net_fd, net_fd == 4 ? 3 : 4, O_CLOEXEC) < 0)
+            fatal("--net: descriptor %d: %s", net_fd, strerror(errno));
+        o->net = net_fd == 4 ? "fd:3" : "fd:4";
+        keep = net_fd == 4 ? 4 : 3;
+    }
+    if (dup3(config, keep, O_CLOEXEC) < 0)
+        fatal("--config-fd: %s", strerror(errno));
+    o->config_fd = keep;
+    if (syscall(SYS_close_range, net_fd >= 0 ? 5u : 4u, ~0u, 0) != 0)
+        fatal("cannot close inherited descriptors: %s", strerror(errno));
+}
+
+static void open_net(struct monitor *m, const char *net)
+{
+    m->has_net = true;
+    if (strncmp(net, "tap:", 4) == 0)
+        net_tap_open(&m->net_backend, net + 4);
+    else if (strncmp(net, "passt:", 6) == 0)
+        net_passt_open(&m->net_backend, net + 6);
+    else if (strncmp(net, "fd:", 3) == 0)
+        net_passt_use(&m->net_backend, net[3] - '0');
+    else
+        fatal("--net: '%s' is not tap:NAME, passt:PATH or fd:N", net);
+}
+
+int main(int argc, char **argv)
+{
+    struct monitor *m = &the_machine;
+    struct options options;
+    m->exec_tsc = rdtsc();
+    signal(SIGPIPE, SIG_IGN);
+    parse_options(&options, argc, argv);
+    close_others(&options);
+    m->virt = host_virt();
+    m->ring = options.ring >= 0 ? options.ring : m->virt == VIRT_NONE ? 3 : 0;
+    if (options.net)
+        open_net(m, options.net);
+    kvm_create(m);
+    boot_load(m, &options);
+    kvm_set_up(m);
+    sandbox_drop_privileges();
+    io_start(m);
+    boot_finish(m);
+    sandbox_enter(m);
+    kvm_run_guest(m);
+}
