@@ -12,6 +12,7 @@ include tools/host.mk
 include tools/monitor.mk
 include tools/tests.mk
 include tools/svm.mk
+include tools/native.mk
 
 .PHONY: all help deps demo check lint fuzz bench clean format
 all: kernel host
