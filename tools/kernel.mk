@@ -25,4 +25,8 @@ $(B)/obj/kernel/%.c.o: kernel/%.c
 $(B)/obj/kernel/%.S.o: kernel/%.S
 	@mkdir -p $(@D)
 	$(CC) $(KERNEL_CFLAGS) -D__ASSEMBLY__ -c $< -o $@
+# The dispatch table is collected from the SYSCALL lines of kernel/linux.
+$(B)/gen/syscalls.inc: $(wildcard kernel/linux/*.c) tools/syscalls.sh
+	tools/syscalls.sh $(B)/gen $(filter %.c,$^)
+$(B)/obj/kernel/linux/table.c.o: $(B)/gen/syscalls.inc
 -include $(KERNEL_OBJS:.o=.d)

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: ISC
+// Process 1: made from the boot configuration, in a thread of its own, with the console as descriptors
+// 0 to 2. A program that cannot be started ends the instance with the shell's statuses: 127 where
+// it was not found, 126 where it cannot be run.
+#include <asm-generic/errno.h>
+#include <linux/fcntl.h>
+#include <linux/limits.h>
+#include <linux/signal.h>
+#include <linux/stat.h>
+#include "linux/process.h"
+
+#define EXIT_NOT_RUNNABLE 126
+#define EXIT_NOT_FOUND    127
+#define DEFAULT_PATH      "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+__attribute__((weak)) struct process *process_init;
+
+static const struct rlimit start_limits[RLIM_NLIMITS] = {
+    [RLIMIT_CPU] = {RLIM_INFINITY, RLIM_INFINITY},
+    [RLIMIT_FSIZE] = {RLIM_INFINITY, RLIM_INFINITY},
+    [RLIMIT_DATA] = {RLIM_INFINITY, RLIM_INFINITY},
+    [RLIMIT_STACK] = {8ul << 20, RLIM_INFINITY},
+    [RLIMIT_CORE] = {0, 0},
+    [RLIMIT_RSS] = {RLIM_INFINITY, RLIM_INFINITY},
+    [RLIMIT_NPROC] = {RLIM_INFINITY, RLIM_INFINITY},
+    [RLIMIT_NOFILE] = {65536, 1048576}, // soft: some programs close every number below it
+    [RLIMIT_MEMLOCK] = {RLIM_INFINITY, RLIM_INFINITY},
+    [RLIMIT_AS] = {RLIM_INFINITY, RLIM_INFINITY},
+    [RLIMIT_LOCKS] = {RLIM_INFINITY, RLIM_INFINITY},
+    [RLIMIT_SIGPENDING] = {4096, 4096},
+    [RLIMIT_MSGQUEUE] = {819200, 819200},
+    [RLIMIT_NICE] = {0, 0},
+    [RLIMIT_RTPRIO] = {0, 0},
+    [RLIMIT_RTTIME] = {RLIM_INFINITY, RLIM_INFINITY},
+};
+
+// A name without '/' is looked up in PATH as a shell does: the first file that is executable, else
+// -EACCES if there was a file, else -ENOENT.
+static int find_program(struct process *p, const char *name, char *out, size_t size)
+{
+    if (strchr(name, '/'))
+        return lib_strlcpy(out, name, size) < size ? 0 : -ENAMETOOLONG;
+    const char *path = DEFAULT_PATH;
+    for (unsigned i = 0; i < boot_config.envc; i++)
+        if (strncmp(boot_config.envp[i], "PATH=", 5) == 0)
+            path = boot_config.envp[i] + 5;
+    int result = -ENOENT;
+    while (name[0]) {
+        const char *end = strchr(path, ':');
+        size_t len = end ? (size_t)(end - path) : strlen(path);
+        struct stat st;
+        size_t n = (size_t)lib_snprintf(out, size, "%.*s%s%s", (int)len, path, len ? "/" : "./", name);
+        if (n < size && vfs_stat(p->fs, NULL, out, 0, &st) == 0 && S_ISREG(st.st_mode)) {
+            if (st.st_mode & 0111)
+                return 0;
+            result = -EACCES;
+        }
+        if (!end)
+            break;
+        path = end + 1;
+    }
+    return result;
+}
+
+static void fail_start(const char *name, int err) __attribute__((noreturn));
+static void fail_start(const char *name, int err)
+{
+    const char *why = err == -ENOENT    ? "not found"
+                      : err == -EACCES  ? "not an executable file"
+                      : err == -ENOEXEC ? "not a program that can be run"
+                      : err == -ELIBBAD ? "its interpreter is not a valid ELF file"
+                      : err == -ENOMEM  ? "memory is short"
+                                        : "error";
+    log_error("cannot start %s: %s (errno %d)", name, why, -err);
+    plat_exit(err == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_RUNNABLE);
+}
+
+static int open_console(struct process *p)
+{
+    struct file *f;
+    int err = vfs_open(p->fs, NULL, "/dev/console", O_RDWR, 0, &f);
+    if (err)
+        return err;
+    for (int fd = 0; fd < 3; fd++) {
+        int got = fd_install(p->fds, file_ref(f), fd, false, 3);
+        if (got < 0) {
+            err = got;
+            break;
+        }
+    }
+    file_unref(f);
+    return err;
+}
+
+static void start_thread(void *arg)
+{
+    struct process *p = arg;
+    const char *name = boot_config.argc ? boot_config.argv[0] : "";
+    static char path[PATH_MAX]; // not on this small stack, and exec_start does not come back to free it
+    int err = open_console(p);
+    if (err)
+        fail_start("/dev/console", err);
+    if (boot_config.cwd && (err = vfs_chdir(p->fs, NULL, boot_config.cwd)))
+        fail_start(boot_config.cwd, err);
+    if (!boot_config.argc) {
+        log_error("the boot configuration names no program (arg=...)");
+        plat_exit(EXIT_NOT_FOUND);
+    }
+    err = find_program(p, name, path, PATH_MAX);
+    if (err)
+        fail_start(name, err);
+    fail_start(path, exec_start(p, path, boot_config.argv, boot_config.envp));
+}
+
+static struct process *create_process(void)
+{
+    struct process *p = kzalloc(sizeof(*p));
+    if (!p)
+        return NULL;
+    p->pid = p->pgid = p->sid = 1;
+    p->uid = boot_config.uid;
+    p->gid = boot_config.gid;
+    p->umask = 022;
+    p->fds = fd_table_create();
+    p->fs = fs_context_create();
+    p->start_ns = clock_monotonic_ns();
+    list_init(&p->threads);
+    list_init(&p->pending_info);
+    memcpy(p->limits, start_limits, sizeof(p->limits));
+    return p->fds && p->fs ? p : NULL;
+}
+
+int linux_start(void)
+{
+    struct process *p = create_process();
+    struct linux_thread *t = kzalloc(sizeof(*t));
+    struct thread *thread;
+    if (!p || !t)
+        return -ENOMEM;
+    int err = thread_create(&thread, "init", start_thread, p);
+    if (err)
+        return err;
+    size_t fpu_size = 64; // a power of two: kmalloc aligns those to 64 bytes
+    while (fpu_size < arch_fpu_size())
+        fpu_size *= 2;
+    thread->arch.fpu = kmalloc(fpu_size);
+    if (!thread->arch.fpu)
+        return -ENOMEM;
+    arch_fpu_init(thread->arch.fpu);
+    t->thread = thread;
+    t->process = p;
+    t->tid = p->pid;
+    t->altstack.ss_flags = SS_DISABLE;
+    list_init(&t->pending_info);
+    list_add_tail(&t->in_process, &p->threads);
+    p->thread_count = 1;
+    thread->linux_thread = t;
+    process_init = p;
+    thread_start(thread);
+    return 0;
+}

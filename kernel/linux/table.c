@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: ISC
+// The dispatch of kernel calls: from the registers of a program to `sys_<name>`. The table is built from
+// the SYSCALL lines of this folder (tools/syscalls.sh); it refers to the functions weakly, so that it
+// brings none into a program that is linked with the kernel as a library. An unknown call is ENOSYS and, once
+// per number, a line in the log that names the call, its arguments and the caller.
+#include <asm-generic/errno.h>
+#include "abi/gate.h"
+#include "linux/process.h"
+
+#define SYSCALL_ENTRY(nr, name)                                                                    \
+    extern long sys_##name(long, long, long, long, long, long) __attribute__((weak));
+#include "build/gen/syscalls.inc"
+#undef SYSCALL_ENTRY
+
+static const syscall_fn syscall_table[LITH_GATE_ENTRIES] = {
+#define SYSCALL_ENTRY(nr, name) [nr] = sys_##name,
+#include "build/gen/syscalls.inc"
+#undef SYSCALL_ENTRY
+};
+
+// Linux's names in order of number, each with its NUL; a number that Linux does not use has an empty name.
+static const char syscall_names[] =
+#include "build/gen/syscall_names.inc"
+    ;
+
+static uint64_t unknown_logged[LITH_GATE_ENTRIES / 64];
+
+syscall_fn syscall_lookup(unsigned long nr)
+{
+    return nr < LITH_GATE_ENTRIES ? syscall_table[nr] : NULL;
+}
+
+const char *syscall_name(unsigned long nr)
+{
+    const char *at = syscall_names, *end = syscall_names + sizeof(syscall_names) - 1;
+    while (nr && at < end) {
+        at += strlen(at) + 1;
+        nr--;
+    }
+    return at < end && *at ? at : "?";
+}
+
+// "file+0xoffset" of a program's address, or the bare address.
+static void describe_caller(uint64_t addr, char *buf, size_t size)
+{
+    static struct mm_area_info area; // too large for a kernel stack; the kernel is not preempted
+    if (mm_next_area(current_process()->mm, addr, &area) && area.start <= addr && area.name[0])
+        lib_snprintf(buf, size, "%s+0x%lx", area.name, (unsigned long)(addr - area.start + area.off));
+    else
+        lib_snprintf(buf, size, "0x%lx", (unsigned long)addr);
+}
+
+static __attribute__((noinline, cold)) long call_unknown(const struct regs *r)
+{
+    unsigned long nr = r->orig_rax;
+    unsigned slot = nr < LITH_GATE_ENTRIES ? nr : LITH_GATE_ENTRIES - 1;
+    uint64_t bit = 1ull << (slot % 64);
+    if (!(unknown_logged[slot / 64] & bit)) {
+        char caller[160];
+        unknown_logged[slot / 64] |= bit;
+        describe_caller(r->rip, caller, sizeof(caller));
+        log_warn("unknown kernel call %lu %s(0x%lx, 0x%lx, 0x%lx, 0x%lx, 0x%lx, 0x%lx) from %s: ENOSYS", nr,
+                 syscall_name(nr), (unsigned long)r->rdi, (unsigned long)r->rsi, (unsigned long)r->rdx,
+                 (unsigned long)r->r10, (unsigned long)r->r8, (unsigned long)r->r9, caller);
+    }
+    return -ENOSYS;
+}
+
+static void syscall_dispatch(struct regs *r)
+{
+    unsigned long nr = r->orig_rax;
+    struct linux_thread *t = current_lt();
+    t->last_calls[t->last_calls_at++ % ARRAY_LEN(t->last_calls)] = (uint16_t)nr;
+    if (unlikely(nr >= LITH_GATE_ENTRIES || !syscall_table[nr])) {
+        r->rax = (uint64_t)call_unknown(r);
+        return;
+    }
+    r->rax = (uint64_t)syscall_table[nr]((long)r->rdi, (long)r->rsi, (long)r->rdx, (long)r->r10,
+                                         (long)r->r8, (long)r->r9);
+}
+
+static void log_last_calls(void)
+{
+    struct thread *thread = this_cpu()->current;
+    struct linux_thread *t = thread ? thread->linux_thread : NULL;
+    if (!t)
+        return;
+    char line[512];
+    size_t at = 0;
+    unsigned n = MIN(t->last_calls_at, (unsigned)ARRAY_LEN(t->last_calls));
+    line[0] = '\0';
+    for (unsigned i = n; i > 0 && at < sizeof(line); i--)
+        at += (size_t)lib_snprintf(
+            line + at, sizeof(line) - at, " %s",
+            syscall_name(t->last_calls[(t->last_calls_at - i) % ARRAY_LEN(t->last_calls)]));
+    log_error("last kernel calls:%s", line);
+}
+
+static const char *current_program_name(void)
+{
+    struct thread *thread = this_cpu()->current;
+    struct linux_thread *t = thread ? thread->linux_thread : NULL;
+    return t ? t->process->comm : NULL;
+}
+
+static int table_init(void)
+{
+    arch_syscall_hook = syscall_dispatch;
+    report_last_calls = log_last_calls;
+    if (!report_thread_name)
+        report_thread_name = current_program_name;
+    return 0;
+}
+INIT_RECORD(INIT_LINUX, table_init);
