@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: ISC
-// The ELF parser: takes a file's header and program headers apart and refuses everything that could not be
-// loaded safely. After it succeeded, no sum of fields overflows and all segments lie in one span below
-// the end of the address space; where that span goes is exec.c's business.
+// The ELF parser: takes a file's header and program headers apart and refuses everything that could
+// not be loaded safely. After it succeeded, no sum of fields overflows and all segments lie in one
+// span below the end of the address space; where that span goes is exec.c's business.
 #include <asm-generic/errno.h>
 #include <linux/elf.h>
 #include "abi/layout.h"
@@ -63,7 +63,8 @@ static int add_segment(struct elf_program *p, const Elf64_Phdr *ph, const char *
                               .read = ph->p_flags & PF_R,
                               .write = ph->p_flags & PF_W,
                               .exec = ph->p_flags & PF_X};
-    uint64_t first = ALIGN_DOWN(s->vaddr, PAGE_SIZE), last = ALIGN_UP(s->vaddr + s->memsz, PAGE_SIZE);
+    uint64_t first = ALIGN_DOWN(s->vaddr, PAGE_SIZE),
+             last = ALIGN_UP(s->vaddr + s->memsz, PAGE_SIZE);
     if (p->segment_count == 0)
         p->start = first;
     else if (first < p->end)
@@ -99,7 +100,8 @@ static int read_interp(elf_read_fn read, void *ctx, const Elf64_Phdr *ph, struct
     return 0;
 }
 
-// The program headers' place in memory, for AT_PHDR: PT_PHDR's word, or the segment that holds them.
+// The program headers' place in memory, for AT_PHDR: PT_PHDR's word, or the segment that holds
+// them.
 static void find_phdrs(struct elf_program *p, uint64_t phoff, uint64_t len)
 {
     for (unsigned i = 0; i < p->segment_count && !p->phdr_vaddr; i++) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: ISC
-// Program start: opens a program (or the interpreter of a #! script), maps it and its ld.so into a fresh
-// address space, builds the first stack (System V ABI, AMD64 supplement, section 3.4) and enters it.
-// Everything that can be refused is refused before the old program is given up; what fails after that
-// point (memory) ends the process, as on Linux.
+// Program start: opens a program (or the interpreter of a #! script), maps it and its ld.so into a
+// fresh address space, builds the first stack (System V ABI, AMD64 supplement, section 3.4) and
+// enters it. Everything that can be refused is refused before the old program is given up; what
+// fails after that point (memory) ends the process, as on Linux.
 #include <asm-generic/errno.h>
 #include <linux/mman.h>
 #include <linux/signal.h>
@@ -16,15 +16,15 @@
 #include "linux/exec_args.h"
 #include "linux/process.h"
 
-#define SCRIPT_DEPTH_MAX 5
-#define SCRIPT_LINE_MAX  256
-#define STACK_SIZE_MAX   (1ull << 30)
+#define SCRIPT_DEPTH_MAX   5
+#define SCRIPT_LINE_MAX    256
+#define STACK_SIZE_MAX     (1ull << 30)
 #define STACK_SIZE_DEFAULT (8ull << 20)
-#define STACK_GUARD      (64 * PAGE_SIZE)
-#define STACK_RANDOM     (1ull << 34) // span in which the top of the stack is put
-#define PIE_BASE         0x550000000000ull
-#define PIE_RANDOM       (1ull << 40)
-#define BRK_RANDOM       (1ull << 25)
+#define STACK_GUARD        (64 * PAGE_SIZE)
+#define STACK_RANDOM       (1ull << 34) // span in which the top of the stack is put
+#define PIE_BASE           0x550000000000ull
+#define PIE_RANDOM         (1ull << 40)
+#define BRK_RANDOM         (1ull << 25)
 
 // The vDSO, where the kernel has one: maps it and returns its address.
 extern long vdso_map(struct mm_space *s) __attribute__((weak));
@@ -39,9 +39,10 @@ struct loaded_file {
 struct exec_state {
     struct loaded_file program, interp;
     struct exec_args *args;
-    char exe[PATH_MAX];  // absolute path of the ELF file
-    char lines[2][SCRIPT_LINE_MAX]; // first lines of scripts: a script's own path may lie in the other one
-    const char *reason;  // why a file was refused
+    char exe[PATH_MAX];             // absolute path of the ELF file
+    char lines[2][SCRIPT_LINE_MAX]; // first lines of scripts: a script's own path may lie in the
+                                    // other one
+    const char *reason;             // why a file was refused
 };
 
 static ssize_t_k read_at(void *ctx, void *buf, size_t n, uint64_t off)
@@ -215,13 +216,13 @@ static int map_segment(struct mm_space *s, const struct loaded_file *l, const st
             return (int)at;
     }
     if (end > file_end) {
-        long at = mm_map(s, file_end, end - file_end, prot,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL, 0);
+        long at = mm_map(s, file_end, end - file_end, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+                         NULL, 0);
         if (at < 0)
             return (int)at;
     }
-    // ld.so's first allocator takes the rest of its last page and believes that it is zero: clear to
-    // the end of the page, not only to memsz.
+    // ld.so's first allocator takes the rest of its last page and believes that it is zero: clear
+    // to the end of the page, not only to memsz.
     if (g->write && g->memsz > g->filesz && file_end > va + g->filesz)
         return zero_out((void *)(va + g->filesz), file_end - (va + g->filesz));
     return 0;
@@ -274,8 +275,8 @@ struct stack_strings {
     uint64_t strings, random, execfn, platform; // addresses on the new stack
 };
 
-static void build_auxv(struct process *p, const struct exec_state *x, const struct stack_strings *at,
-                       uint64_t vdso)
+static void build_auxv(struct process *p, const struct exec_state *x,
+                       const struct stack_strings *at, uint64_t vdso)
 {
     const struct loaded_file *prog = &x->program;
     p->auxv_len = 0;
@@ -299,13 +300,15 @@ static void build_auxv(struct process *p, const struct exec_state *x, const stru
     aux_add(p, AT_HWCAP2, 0);
     aux_add(p, AT_EXECFN, at->execfn);
     aux_add(p, AT_PLATFORM, at->platform);
-    // Frame of a signal: 1 KiB of registers and siginfo, plus the FPU area with its alignment and mark.
+    // Frame of a signal: 1 KiB of registers and siginfo, plus the FPU area with its alignment and
+    // mark.
     aux_add(p, AT_MINSIGSTKSZ, 1024 + arch_fpu_size() + 128);
     aux_add(p, AT_NULL, 0);
 }
 
 // argc, argv, NULL, envp, NULL, auxv at a 16-byte aligned *sp (System V ABI figure 3.9).
-static int write_vectors(struct process *p, const struct exec_args *a, uint64_t strings, uint64_t *sp)
+static int write_vectors(struct process *p, const struct exec_args *a, uint64_t strings,
+                         uint64_t *sp)
 {
     size_t words = 1 + a->argc + 1 + a->envc + 1 + p->auxv_len;
     uint64_t *v = kmalloc(words * sizeof(*v));
@@ -471,14 +474,16 @@ static int exec_program(struct process *p, struct file *dir, struct exec_args *a
     arch_enter_user(&r);
 }
 
-int exec_start(struct process *p, const char *path, const char *const argv[], const char *const envp[])
+int exec_start(struct process *p, const char *path, const char *const argv[],
+               const char *const envp[])
 {
     struct exec_args args;
     int err = exec_args_kernel(&args, path, argv, envp);
     return err ? err : exec_program(p, NULL, &args);
 }
 
-// The name under which to open what execveat means: fexecve (an empty path) goes by the file's own path.
+// The name under which to open what execveat means: fexecve (an empty path) goes by the file's own
+// path.
 static int exec_name(int dfd, const char *user_path, int flags, struct file **dir, char **name)
 {
     int err;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
-// Collects argv and envp of a new program in one growing buffer, from the kernel's own start-up or from
-// the program that calls execve. Bounded: each string and the sum.
+// Collects argv and envp of a new program in one growing buffer, from the kernel's own start-up or
+// from the program that calls execve. Bounded: each string and the sum.
 #include <asm-generic/errno.h>
 #include "linux/exec_args.h"
 #include "linux/process.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
-// The words that a new program gets: its file name, argv and envp, copied into the kernel before the old
-// program goes.
+// The words that a new program gets: its file name, argv and envp, copied into the kernel before
+// the old program goes.
 #ifndef LITH_LINUX_EXEC_ARGS_H
 #define LITH_LINUX_EXEC_ARGS_H
 
@@ -11,9 +11,9 @@
 
 struct exec_args {
     char *filename;
-    char *strings;          // argv's strings, then envp's, each with its NUL
-    size_t len, size;       // bytes used, bytes allocated
-    size_t argv_len;        // bytes that belong to argv
+    char *strings;    // argv's strings, then envp's, each with its NUL
+    size_t len, size; // bytes used, bytes allocated
+    size_t argv_len;  // bytes that belong to argv
     unsigned argc, envc;
 };
 

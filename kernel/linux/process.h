@@ -44,6 +44,7 @@ struct process {
     struct k_sigaction actions[PROC_NSIG + 1];
     uint64_t pending; // bit n-1: signal n, for the whole process
     struct list_head pending_info;
+    struct wait_queue signal_queue; // woken (EPOLLIN) whenever a signal is queued: signalfd
     bool exiting;
     int exit_status; // wait status
     uint64_t start_ns;
@@ -101,6 +102,9 @@ void signal_force_fault(
     int sig, int code,
     uint64_t addr); // for the current thread: SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP
 bool signal_pending(struct linux_thread *t); // something unblocked waits
+// Takes one pending signal of `mask` (thread's first, then process's) for the current thread: its
+// number with *out filled, or 0. For signalfd and rt_sigtimedwait.
+int signal_dequeue(uint64_t mask, siginfo_t *out);
 // Installs a temporary mask (ppoll & co.): returns 0 or -EINVAL/-EFAULT.
 int signal_set_temp_mask(const void *user_mask, size_t size);
 // thread.c

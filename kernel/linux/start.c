@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: ISC
-// Process 1: made from the boot configuration, in a thread of its own, with the console as descriptors
-// 0 to 2. A program that cannot be started ends the instance with the shell's statuses: 127 where
-// it was not found, 126 where it cannot be run.
+// Process 1: made from the boot configuration, in a thread of its own, with the console as
+// descriptors 0 to 2. A program that cannot be started ends the instance with the shell's statuses:
+// 127 where it was not found, 126 where it cannot be run.
 #include <asm-generic/errno.h>
 #include <linux/fcntl.h>
 #include <linux/limits.h>
@@ -49,7 +49,8 @@ static int find_program(struct process *p, const char *name, char *out, size_t s
         const char *end = strchr(path, ':');
         size_t len = end ? (size_t)(end - path) : strlen(path);
         struct stat st;
-        size_t n = (size_t)lib_snprintf(out, size, "%.*s%s%s", (int)len, path, len ? "/" : "./", name);
+        size_t n =
+            (size_t)lib_snprintf(out, size, "%.*s%s%s", (int)len, path, len ? "/" : "./", name);
         if (n < size && vfs_stat(p->fs, NULL, out, 0, &st) == 0 && S_ISREG(st.st_mode)) {
             if (st.st_mode & 0111)
                 return 0;
@@ -96,7 +97,8 @@ static void start_thread(void *arg)
 {
     struct process *p = arg;
     const char *name = boot_config.argc ? boot_config.argv[0] : "";
-    static char path[PATH_MAX]; // not on this small stack, and exec_start does not come back to free it
+    static char
+        path[PATH_MAX]; // not on this small stack, and exec_start does not come back to free it
     int err = open_console(p);
     if (err)
         fail_start("/dev/console", err);
@@ -126,6 +128,7 @@ static struct process *create_process(void)
     p->start_ns = clock_monotonic_ns();
     list_init(&p->threads);
     list_init(&p->pending_info);
+    wait_queue_init(&p->signal_queue);
     memcpy(p->limits, start_limits, sizeof(p->limits));
     return p->fds && p->fs ? p : NULL;
 }

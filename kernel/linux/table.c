@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: ISC
-// The dispatch of kernel calls: from the registers of a program to `sys_<name>`. The table is built from
-// the SYSCALL lines of this folder (tools/syscalls.sh); it refers to the functions weakly, so that it
-// brings none into a program that is linked with the kernel as a library. An unknown call is ENOSYS and, once
-// per number, a line in the log that names the call, its arguments and the caller.
+// The dispatch of kernel calls: from the registers of a program to `sys_<name>`. The table is built
+// from the SYSCALL lines of this folder (tools/syscalls.sh); it refers to the functions weakly, so
+// that it brings none into a program that is linked with the kernel as a library. An unknown call
+// is ENOSYS and, once per number, a line in the log that names the call, its arguments and the
+// caller.
 #include <asm-generic/errno.h>
 #include "abi/gate.h"
 #include "linux/process.h"
 
-#define SYSCALL_ENTRY(nr, name)                                                                    \
+#define SYSCALL_ENTRY(nr, name) \
     extern long sys_##name(long, long, long, long, long, long) __attribute__((weak));
 #include "build/gen/syscalls.inc"
 #undef SYSCALL_ENTRY
@@ -18,7 +19,8 @@ static const syscall_fn syscall_table[LITH_GATE_ENTRIES] = {
 #undef SYSCALL_ENTRY
 };
 
-// Linux's names in order of number, each with its NUL; a number that Linux does not use has an empty name.
+// Linux's names in order of number, each with its NUL; a number that Linux does not use has an
+// empty name.
 static const char syscall_names[] =
 #include "build/gen/syscall_names.inc"
     ;
@@ -45,7 +47,8 @@ static void describe_caller(uint64_t addr, char *buf, size_t size)
 {
     static struct mm_area_info area; // too large for a kernel stack; the kernel is not preempted
     if (mm_next_area(current_process()->mm, addr, &area) && area.start <= addr && area.name[0])
-        lib_snprintf(buf, size, "%s+0x%lx", area.name, (unsigned long)(addr - area.start + area.off));
+        lib_snprintf(buf, size, "%s+0x%lx", area.name,
+                     (unsigned long)(addr - area.start + area.off));
     else
         lib_snprintf(buf, size, "0x%lx", (unsigned long)addr);
 }
@@ -59,9 +62,11 @@ static __attribute__((noinline, cold)) long call_unknown(const struct regs *r)
         char caller[160];
         unknown_logged[slot / 64] |= bit;
         describe_caller(r->rip, caller, sizeof(caller));
-        log_warn("unknown kernel call %lu %s(0x%lx, 0x%lx, 0x%lx, 0x%lx, 0x%lx, 0x%lx) from %s: ENOSYS", nr,
-                 syscall_name(nr), (unsigned long)r->rdi, (unsigned long)r->rsi, (unsigned long)r->rdx,
-                 (unsigned long)r->r10, (unsigned long)r->r8, (unsigned long)r->r9, caller);
+        log_warn(
+            "unknown kernel call %lu %s(0x%lx, 0x%lx, 0x%lx, 0x%lx, 0x%lx, 0x%lx) from %s: ENOSYS",
+            nr, syscall_name(nr), (unsigned long)r->rdi, (unsigned long)r->rsi,
+            (unsigned long)r->rdx, (unsigned long)r->r10, (unsigned long)r->r8,
+            (unsigned long)r->r9, caller);
     }
     return -ENOSYS;
 }
