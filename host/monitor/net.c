@@ -85,8 +85,8 @@ static bool deliver(struct net_device *net, uint64_t len)
         room += net->window[net->first + buffers++].iov_len;
     if (room < len)
         return false;
-    struct virtio_net_hdr_v1 *hdr = net->window[net->first].iov_base;
-    memcpy(&hdr->num_buffers, &buffers, sizeof buffers);
+    uint8_t *hdr = net->window[net->first].iov_base; // aligned as the guest pleases
+    memcpy(hdr + offsetof(struct virtio_net_hdr_v1, num_buffers), &buffers, sizeof buffers);
     for (uint16_t i = 0; i < buffers; i++) {
         uint64_t part = net->window[net->first].iov_len;
         part = part < len ? part : len;
