@@ -14,6 +14,8 @@ struct thread {
     enum thread_state state;
     bool interruptible;      // sleeping so that thread_interrupt() wakes it
     bool signal_pending;     // set by thread_interrupt(), cleared by the signal code
+    bool user_work;          // thread_add_user_work()
+    bool wake_pending;       // woken while it did not sleep: its next sched_block() returns at once
     int nice;                // -20..19
     uint64_t vruntime;       // ns, weighted
     uint64_t cpu_ns;         // time on CPU
@@ -22,8 +24,11 @@ struct thread {
     struct list_head all;    // in the list of all threads
     int id;                  // kernel's own number, unique
     char name[16];
-    void *linux_thread;                // linux/process.h, NULL for kernel threads
-    void (*on_exit)(struct thread *t); // in the context of another thread, before the memory goes
+    void *linux_thread; // linux/process.h, NULL for kernel threads
+    // In the context of another thread, before the memory goes; must not sleep.
+    void (*on_exit)(struct thread *t);
+    void (*fn)(void *); // what it runs
+    void *arg;
 };
 
 static inline struct thread *thread_current(void)
@@ -40,7 +45,19 @@ void thread_set_nice(struct thread *t, int nice);
 // sleep.
 void thread_interrupt(struct thread *t);
 void thread_wake(struct thread *t); // makes a sleeping thread runnable
+// The user work hook runs when `t` next leaves the kernel, without waking it. Cleared before the
+// hook is called.
+void thread_add_user_work(struct thread *t);
+// Call when signal_pending was cleared: the way out looks at a copy of the CPU.
+void thread_update_user_work(struct thread *t);
+uint64_t thread_cpu_ns(const struct thread *t); // time on CPU up to now
 void sched_yield_now(void);
+// For long loops in the kernel: runs pollers and gives others the CPU when it is their turn. May
+// sleep.
+void sched_cond_resched(void);
+// Runs what is due: all pollers, and timers. True: something was done. For calls that ask without
+// sleeping (epoll_wait with timeout 0). Holding no spin lock.
+bool sched_poll(void);
 // Calls fn for every thread.
 void thread_for_each(void (*fn)(struct thread *t, void *arg), void *arg);
 // Gives up the CPU until woken, interrupted (if interruptible) or at the deadline (monotonic ns).
@@ -52,16 +69,20 @@ void sched_run(void) __attribute__((noreturn));
 // The way out of the kernel (arch_exit_hook): pending interrupts, deferred work, rescheduling, then
 // the thread's own work. linux sets sched_user_work_hook for signals.
 extern void (*sched_user_work_hook)(struct regs *r);
+// Called with the number of a signal that came from outside the instance (plat_take_signal). Not in
+// a thread; must not sleep.
+extern void (*sched_signal_hook)(int sig);
 
 // --- wait queues ---
 struct wait_entry {
     struct list_head link;
-    // Called with the queue's lock held; must not sleep. Returns true if it consumed the wake-up
-    // (exclusive).
+    struct wait_queue *queue; // it is in; NULL: none
+    // Called with the queue's lock held; must not sleep, nor touch this queue. Returns true if it
+    // consumed the wake-up (exclusive). NULL: wakes `thread`.
     bool (*wake)(struct wait_entry *e, unsigned events);
     struct thread *thread;
     bool exclusive; // woken one at a time
-    bool woken;
+    bool woken;     // by the default wake, since wait_add(); such an entry is passed over
 };
 struct wait_queue {
     spinlock_t lock;
@@ -90,28 +111,28 @@ static inline bool wait_has_waiters(const struct wait_queue *q)
 }
 
 // Sleeps until cond holds: 0, -EINTR (interruptible and a signal came) or -ETIMEDOUT.
-#define wait_event(q, cond, deadline_ns, intr)             \
-    ({                                                     \
-        int ret_ = 0;                                      \
-        if (!(cond)) {                                     \
-            struct wait_entry e_;                          \
-            wait_entry_init(&e_);                          \
-            for (;;) {                                     \
-                wait_add((q), &e_);                        \
-                if (cond)                                  \
-                    break;                                 \
-                ret_ = sched_block((deadline_ns), (intr)); \
-                wait_remove((q), &e_);                     \
-                if (cond) {                                \
-                    ret_ = 0;                              \
-                    break;                                 \
-                }                                          \
-                if (ret_)                                  \
-                    break;                                 \
-            }                                              \
-            wait_remove((q), &e_);                         \
-        }                                                  \
-        ret_;                                              \
+#define wait_event(q, cond, deadline_ns, intr)                            \
+    ({                                                                    \
+        int ret_ = 0;                                                     \
+        if (!(cond)) {                                                    \
+            struct wait_entry e_;                                         \
+            wait_entry_init(&e_);                                         \
+            for (;;) {                                                    \
+                wait_add((q), &e_);                                       \
+                if (cond)                                                 \
+                    break;                                                \
+                ret_ = e_.woken ? 0 : sched_block((deadline_ns), (intr)); \
+                wait_remove((q), &e_);                                    \
+                if (cond) {                                               \
+                    ret_ = 0;                                             \
+                    break;                                                \
+                }                                                         \
+                if (ret_)                                                 \
+                    break;                                                \
+            }                                                             \
+            wait_remove((q), &e_);                                        \
+        }                                                                 \
+        ret_;                                                             \
     })
 
 // --- sleeping lock ---
@@ -144,6 +165,8 @@ static inline uint64_t clock_monotonic_ns(void)
 }
 uint64_t clock_realtime_ns(void);
 void clock_set_realtime(uint64_t ns);
+int64_t clock_realtime_offset_ns(void);      // realtime - monotonic
+extern void (*clock_realtime_changed)(void); // called after clock_set_realtime(); may be NULL
 
 // --- deferred work and pollers ---
 // Poller: called when its interrupt is pending, before sleeping and now and then under load;
@@ -152,7 +175,8 @@ void clock_set_realtime(uint64_t ns);
 struct poller {
     struct list_head link;
     bool (*poll)(struct poller *p);
-    uint64_t vectors; // bits of cpu->pending that raise it
+    // Bits of cpu->pending that raise it. 0: no interrupt, it is called often while programs run.
+    uint64_t vectors;
 };
 void sched_add_poller(struct poller *p);
 // Runs fn soon in a kernel worker thread, where it may sleep.

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: ISC
+// What happens between kernel and program, and when nobody can run: pending interrupts are turned
+// into polling, timers fire, the CPU is given to another thread or sleeps. There is no tick: the
+// hardware timer is set only for the earliest timer, and for the end of a time slice when somebody
+// waits for the CPU.
+#include "sched/internal.h"
+
+static struct list_head pollers = {&pollers, &pollers};
+static bool pollers_without_vector;
+static uint64_t last_work_ns; // when a poller last had work
+static uint64_t last_poll_ns;
+// The hardware timer fires at this time or sooner; DEADLINE_NEVER: it may not be set.
+static uint64_t timer_set_ns = DEADLINE_NEVER;
+bool sched_in_callback;
+
+void (*sched_user_work_hook)(struct regs *r);
+void (*sched_signal_hook)(int sig);
+
+void sched_add_poller(struct poller *p)
+{
+    list_add_tail(&p->link, &pollers);
+    if (!p->vectors) {
+        pollers_without_vector = true;
+        this_cpu()->need_resched |= RESCHED_POLL;
+    }
+}
+
+void sched_note_timer(uint64_t deadline_ns)
+{
+    if (deadline_ns < timer_set_ns)
+        this_cpu()->need_resched |= RESCHED_TIMER;
+}
+
+// Sets the hardware timer for what can happen while a program runs.
+static void timer_program(uint64_t now)
+{
+    uint64_t need = timer_next();
+
+    this_cpu()->need_resched &= ~RESCHED_TIMER;
+    if (sched_runnable())
+        need = MIN(need, now + SLICE_NS);
+    if (need >= timer_set_ns)
+        return;
+    timer_set_ns = need;
+    plat_timer_set(need);
+}
+
+static void take_outside_signal(void)
+{
+    int sig = plat_take_signal();
+
+    if (sig && sched_signal_hook)
+        sched_signal_hook(sig);
+}
+
+bool sched_run_due(bool all_pollers)
+{
+    struct cpu *cpu = this_cpu();
+    uint64_t pending = __atomic_exchange_n(&cpu->pending, 0, __ATOMIC_ACQUIRE);
+    bool was_in_callback = sched_in_callback, again = cpu->need_resched & RESCHED_POLL;
+    bool worked = false;
+    uint64_t now;
+
+    cpu->need_resched &= ~RESCHED_POLL;
+    if (pending & 1ull << (LITH_VECTOR_TIMER - 0x20)) {
+        timer_set_ns = DEADLINE_NEVER;
+        cpu->need_resched |= RESCHED_TIMER;
+    }
+    if (pending & 1ull << (LITH_VECTOR_SIGNAL - 0x20))
+        take_outside_signal();
+    sched_in_callback = true;
+    list_for_each_safe (pos, &pollers) {
+        struct poller *p = list_entry(pos, struct poller, link);
+
+        if ((all_pollers || again || (pending & p->vectors)) && p->poll(p))
+            worked = true;
+    }
+    now = plat_clock_ns();
+    if (all_pollers || again)
+        last_poll_ns = now;
+    if (worked) {
+        last_work_ns = now;
+        cpu->need_resched |= RESCHED_POLL;
+    } else if (pollers_without_vector) {
+        cpu->need_resched |= RESCHED_POLL;
+    }
+    worked |= timer_run(now);
+    sched_in_callback = was_in_callback;
+    if (sched_runnable())
+        sched_tick(now);
+    return worked;
+}
+
+bool sched_poll(void)
+{
+    return !sched_in_callback && sched_run_due(true);
+}
+
+void sched_poll_if_due(uint64_t now)
+{
+    if (this_cpu()->pending || timer_next() <= now || now - last_poll_ns >= POLL_INTERVAL_NS)
+        sched_run_due(true);
+}
+
+// One round of having nothing to run: returns when something may have changed.
+void sched_idle_once(void)
+{
+    uint64_t now, deadline;
+
+    if (sched_run_due(true) || sched_runnable())
+        return;
+    now = plat_clock_ns();
+    if (last_work_ns && now - last_work_ns < IDLE_SPIN_NS) {
+        __builtin_ia32_pause();
+        return;
+    }
+    deadline = timer_next();
+    plat_wait(deadline);
+    // The machine may have used the timer for the wait, or not at all.
+    timer_set_ns = MAX(timer_set_ns, deadline);
+    take_outside_signal();
+}
+
+// A poller that keeps finding work gets it in batches while a program runs.
+static bool poll_interval_over(void)
+{
+    return plat_clock_ns() - last_poll_ns >= POLL_INTERVAL_NS;
+}
+
+// arch_exit_hook: the kernel is done with a call or an interrupt.
+static void sched_exit_hook(struct regs *r)
+{
+    struct cpu *cpu = this_cpu();
+
+    for (;;) {
+        if (cpu->pending || ((cpu->need_resched & RESCHED_POLL) && poll_interval_over()))
+            sched_run_due(false);
+        if (cpu->need_resched & RESCHED_SWITCH)
+            sched_switch();
+        if (!cpu->user_work)
+            break;
+        cpu->current->user_work = false;
+        thread_update_user_work(cpu->current);
+        if (!sched_user_work_hook) {
+            cpu->user_work = 0;
+            break;
+        }
+        sched_user_work_hook(r);
+    }
+    if (cpu->need_resched & RESCHED_TIMER)
+        timer_program(plat_clock_ns());
+}
+
+void sched_run(void)
+{
+    struct thread *t = &sched_boot_thread;
+
+    ASSERT(thread_current() == t);
+    for (;;) {
+        t->state = THREAD_SLEEPING;
+        sched_switch();
+    }
+}
+
+static int sched_idle_init(void)
+{
+    arch_exit_hook = sched_exit_hook;
+    return 0;
+}
+INIT_RECORD(INIT_SCHED, sched_idle_init);

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: ISC
+// Host stand-ins that let the real scheduler run in a unit test: threads are ucontexts, waiting
+// moves the shim's clock to the deadline, and every kernel exit is a call of the exit hook.
+#include <stdio.h>
+#include <stdlib.h>
+#include <ucontext.h>
+#include "fake_switch.h"
+
+#define FAKE_THREADS_MAX 256
+
+static struct {
+    ucontext_t uc;
+    bool used;
+    void (*fn)(void *);
+    void *arg;
+} contexts[FAKE_THREADS_MAX];
+
+unsigned fake_waits, fake_stacks_live;
+bool (*fake_wait_hook)(uint64_t deadline_ns);
+int fake_outside_signal;
+
+static unsigned context_of(struct arch_thread *t)
+{
+    if (!t->rsp) {
+        for (unsigned i = 1; i < FAKE_THREADS_MAX; i++)
+            if (!contexts[i].used) {
+                contexts[i].used = true;
+                t->rsp = i;
+                break;
+            }
+        if (!t->rsp)
+            panic("too many threads for the fake");
+    }
+    return (unsigned)t->rsp;
+}
+
+static void context_main(unsigned i)
+{
+    contexts[i].fn(contexts[i].arg);
+}
+
+void arch_thread_init(struct arch_thread *t, void *base, size_t len, void (*fn)(void *), void *arg)
+{
+    unsigned i = context_of(t);
+
+    getcontext(&contexts[i].uc);
+    contexts[i].uc.uc_stack.ss_sp = base;
+    contexts[i].uc.uc_stack.ss_size = len;
+    contexts[i].fn = fn;
+    contexts[i].arg = arg;
+    makecontext(&contexts[i].uc, (void (*)(void))context_main, 1, i);
+}
+
+void arch_switch(struct arch_thread *from, struct arch_thread *to)
+{
+    swapcontext(&contexts[context_of(from)].uc, &contexts[context_of(to)].uc);
+}
+
+void *kstack_alloc(void)
+{
+    fake_stacks_live++;
+    return malloc(1 << 18);
+}
+
+void kstack_free(void *base)
+{
+    fake_stacks_live--;
+    free(base);
+}
+
+void plat_wait(uint64_t deadline_ns)
+{
+    fake_waits++;
+    if (fake_wait_hook && fake_wait_hook(deadline_ns))
+        return;
+    if (deadline_ns == DEADLINE_NEVER)
+        panic("would sleep for ever");
+    if (shim_clock < deadline_ns)
+        shim_clock = deadline_ns;
+}
+
+int plat_take_signal(void)
+{
+    int sig = fake_outside_signal;
+
+    fake_outside_signal = 0;
+    return sig;
+}
+
+void fake_exit_kernel(void)
+{
+    struct regs r = {0};
+
+    if (shim_clock >= shim_timer) {
+        shim_timer = DEADLINE_NEVER;
+        host_cpu.pending |= 1;
+    }
+    if (host_cpu.pending || host_cpu.need_resched || host_cpu.user_work)
+        arch_exit_hook(&r);
+}
+
+extern const char __start_init_records[], __stop_init_records[];
+
+void fake_start(void)
+{
+    const char *p = __start_init_records;
+
+    // ASan puts zeroed red zones between the records.
+    while (p + sizeof(struct init_record) <= __stop_init_records) {
+        const struct init_record *r = (const void *)p;
+
+        if (!r->fn) {
+            p += sizeof(void *);
+            continue;
+        }
+        if (r->phase == INIT_SCHED)
+            r->fn();
+        p += sizeof(*r);
+    }
+}
