@@ -21,9 +21,8 @@ void sandbox_drop_privileges(void)
 {
     // All capabilities go, also from the bounding set where that is allowed: uid 0 keeps the power
     // over its own files, nothing else.
-    for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-        if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0)
-            break; // not ours to drop: then we have none to lose
+    for (unsigned long cap = 0; prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
+        ; // ends behind the last one, or at once if it is not ours to drop: then we have none
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct none[2] = {{0}};
