@@ -7,7 +7,9 @@
 
 static struct list_head pollers = {&pollers, &pollers};
 static bool pollers_without_vector;
-static uint64_t last_work_ns; // when a poller last had work
+static bool poll_again;                         // a poller had work: ask all of them again
+static uint64_t poll_deadline = DEADLINE_NEVER; // when to ask although a program runs
+static uint64_t last_work_ns;                   // when a poller last had work
 static uint64_t last_poll_ns;
 // The hardware timer fires at this time or sooner; DEADLINE_NEVER: it may not be set.
 static uint64_t timer_set_ns = DEADLINE_NEVER;
@@ -19,10 +21,8 @@ void (*sched_signal_hook)(int sig);
 void sched_add_poller(struct poller *p)
 {
     list_add_tail(&p->link, &pollers);
-    if (!p->vectors) {
+    if (!p->vectors)
         pollers_without_vector = true;
-        this_cpu()->need_resched |= RESCHED_POLL;
-    }
 }
 
 void sched_note_timer(uint64_t deadline_ns)
@@ -34,7 +34,7 @@ void sched_note_timer(uint64_t deadline_ns)
 // Sets the hardware timer for what can happen while a program runs.
 static void timer_program(uint64_t now)
 {
-    uint64_t need = timer_next();
+    uint64_t need = MIN(timer_next(), poll_deadline);
 
     this_cpu()->need_resched &= ~RESCHED_TIMER;
     if (sched_runnable())
@@ -57,33 +57,30 @@ bool sched_run_due(bool all_pollers)
 {
     struct cpu *cpu = this_cpu();
     uint64_t pending = __atomic_exchange_n(&cpu->pending, 0, __ATOMIC_ACQUIRE);
-    bool was_in_callback = sched_in_callback, again = cpu->need_resched & RESCHED_POLL;
-    bool worked = false;
+    bool was_in_callback = sched_in_callback, worked = false;
     uint64_t now;
 
-    cpu->need_resched &= ~RESCHED_POLL;
     if (pending & 1ull << (LITH_VECTOR_TIMER - 0x20)) {
         timer_set_ns = DEADLINE_NEVER;
         cpu->need_resched |= RESCHED_TIMER;
     }
     if (pending & 1ull << (LITH_VECTOR_SIGNAL - 0x20))
         take_outside_signal();
+    all_pollers |=
+        poll_again || (poll_deadline != DEADLINE_NEVER && plat_clock_ns() >= poll_deadline);
     sched_in_callback = true;
     list_for_each_safe (pos, &pollers) {
         struct poller *p = list_entry(pos, struct poller, link);
 
-        if ((all_pollers || again || (pending & p->vectors)) && p->poll(p))
+        if ((all_pollers || (pending & p->vectors)) && p->poll(p))
             worked = true;
     }
     now = plat_clock_ns();
-    if (all_pollers || again)
+    if (all_pollers)
         last_poll_ns = now;
-    if (worked) {
+    if (worked)
         last_work_ns = now;
-        cpu->need_resched |= RESCHED_POLL;
-    } else if (pollers_without_vector) {
-        cpu->need_resched |= RESCHED_POLL;
-    }
+    poll_again = worked;
     worked |= timer_run(now);
     sched_in_callback = was_in_callback;
     if (sched_runnable())
@@ -121,31 +118,42 @@ void sched_idle_once(void)
     take_outside_signal();
 }
 
-// A poller that keeps finding work gets it in batches while a program runs.
-static bool poll_interval_over(void)
+// Asks pollers until they have nothing more, but a flood must not keep the program from running:
+// after a few rounds they have to wait until it calls the kernel again, or the timer does.
+static void exit_poll(void)
 {
-    return plat_clock_ns() - last_poll_ns >= POLL_INTERVAL_NS;
+    for (unsigned n = 0; n < EXIT_POLL_ROUNDS; n++) {
+        sched_run_due(false);
+        if (!poll_again && !this_cpu()->pending)
+            break;
+    }
+    if (poll_again)
+        poll_deadline = last_poll_ns + POLL_LOADED_NS;
+    else
+        poll_deadline = pollers_without_vector ? last_poll_ns + POLL_BLIND_NS : DEADLINE_NEVER;
+    if (poll_deadline < timer_set_ns)
+        this_cpu()->need_resched |= RESCHED_TIMER;
 }
 
-// arch_exit_hook: the kernel is done with a call or an interrupt.
+// arch_exit_hook: the kernel is done with a call or an interrupt. It is called again until neither
+// need_resched nor pending nor user_work is set.
 static void sched_exit_hook(struct regs *r)
 {
     struct cpu *cpu = this_cpu();
 
     for (;;) {
-        if (cpu->pending || ((cpu->need_resched & RESCHED_POLL) && poll_interval_over()))
-            sched_run_due(false);
+        if (cpu->pending || poll_again || plat_clock_ns() >= poll_deadline)
+            exit_poll();
         if (cpu->need_resched & RESCHED_SWITCH)
             sched_switch();
         if (!cpu->user_work)
             break;
         cpu->current->user_work = false;
+        if (sched_user_work_hook)
+            sched_user_work_hook(r);
+        else
+            cpu->current->signal_pending = false;
         thread_update_user_work(cpu->current);
-        if (!sched_user_work_hook) {
-            cpu->user_work = 0;
-            break;
-        }
-        sched_user_work_hook(r);
     }
     if (cpu->need_resched & RESCHED_TIMER)
         timer_program(plat_clock_ns());

@@ -8,8 +8,7 @@
 
 // Bits of cpu->need_resched: any of them makes the way out of the kernel call the exit hook.
 #define RESCHED_SWITCH 1u // another thread's turn
-#define RESCHED_POLL   2u // a poller had work: ask it again
-#define RESCHED_TIMER  4u // the hardware timer must be looked at before a program runs
+#define RESCHED_TIMER  2u // the hardware timer must be looked at before a program runs
 
 // Preemption costs about 20 us where timers are dearest (facts: process.md section 3): 10 ms is 0.2
 // %.
@@ -22,6 +21,11 @@
 #define IDLE_SPIN_NS (50 * NSEC_PER_USEC)
 // While threads are runnable, pollers run at least this often at switches.
 #define POLL_INTERVAL_NS (20 * NSEC_PER_USEC)
+// Rounds of polling on one way out of the kernel, and how long a program then runs before the next.
+#define EXIT_POLL_ROUNDS 4
+#define POLL_LOADED_NS   (100 * NSEC_PER_USEC)
+// How often pollers without an interrupt are asked while a program runs.
+#define POLL_BLIND_NS (1 * NSEC_PER_MSEC)
 
 // runq.c
 extern struct thread sched_boot_thread; // start-up, then idle

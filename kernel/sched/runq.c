@@ -232,7 +232,7 @@ void sched_cond_resched(void)
 {
     struct cpu *cpu = this_cpu();
 
-    if (cpu->pending || (cpu->need_resched & RESCHED_POLL))
+    if (cpu->pending)
         sched_run_due(false);
     if (sched_runnable())
         sched_tick(plat_clock_ns());
@@ -290,6 +290,7 @@ static int sched_init(void)
 
     lib_strlcpy(t->name, "idle", sizeof(t->name));
     t->state = THREAD_RUNNING;
+    t->arch.kstack_top = this_cpu()->kstack_top;
     list_init(&t->all);
     this_cpu()->current = t;
     return 0;

@@ -68,15 +68,24 @@ void kstack_free(void *base)
     free(base);
 }
 
+static void raise_timer(void)
+{
+    if (shim_clock < shim_timer)
+        return;
+    shim_timer = DEADLINE_NEVER;
+    host_cpu.pending |= 1;
+}
+
 void plat_wait(uint64_t deadline_ns)
 {
     fake_waits++;
-    if (fake_wait_hook && fake_wait_hook(deadline_ns))
-        return;
-    if (deadline_ns == DEADLINE_NEVER)
-        panic("would sleep for ever");
-    if (shim_clock < deadline_ns)
-        shim_clock = deadline_ns;
+    if (!fake_wait_hook || !fake_wait_hook(deadline_ns)) {
+        if (deadline_ns == DEADLINE_NEVER)
+            panic("would sleep for ever");
+        if (shim_clock < deadline_ns)
+            shim_clock = deadline_ns;
+    }
+    raise_timer();
 }
 
 int plat_take_signal(void)
@@ -91,12 +100,12 @@ void fake_exit_kernel(void)
 {
     struct regs r = {0};
 
-    if (shim_clock >= shim_timer) {
-        shim_timer = DEADLINE_NEVER;
-        host_cpu.pending |= 1;
-    }
-    if (host_cpu.pending || host_cpu.need_resched || host_cpu.user_work)
+    raise_timer();
+    for (unsigned n = 0; host_cpu.pending || host_cpu.need_resched || host_cpu.user_work; n++) {
+        if (n > 100)
+            panic("the exit hook leaves work undone");
         arch_exit_hook(&r);
+    }
 }
 
 extern const char __start_init_records[], __stop_init_records[];
