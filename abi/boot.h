@@ -119,10 +119,10 @@ struct lith_wait_req {
     uint64_t deadline_tsc; // absolute TSC; UINT64_MAX: none
 };
 
-// CPU vectors: 0x20 timer, 0x21 + i device i, 0x3f the monitor's signal (term_signal is set).
+// CPU vectors: 0x20 timer, 0x21 + i device i, 0x2f the monitor's signal (term_signal is set).
 #define LITH_VECTOR_TIMER  0x20
 #define LITH_VECTOR_DEVICE 0x21
-#define LITH_VECTOR_SIGNAL 0x3f
+#define LITH_VECTOR_SIGNAL 0x2f
 
 // ELF note "Lith" type 1, desc = struct lith_note_tables: where in the image (offsets from the
 // image's base) the tables are that ring 3 cannot load itself.

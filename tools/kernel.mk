@@ -16,9 +16,15 @@ kernel-objs: $(KERNEL_OBJS)
 kernel: $(B)/kernel/lith
 $(B)/kernel/lith: $(B)/kernel/lith.debug
 	llvm-strip-14 --strip-all -o $@ $< 2>/dev/null || strip -s -o $@ $<
-$(B)/kernel/lith.debug: $(KERNEL_OBJS) kernel/kernel.ld
+# Linked twice: the second time with the symbol table of the first (core/symbols.c). Text comes first in
+# the image, so that the table does not move what it names.
+$(B)/kernel/lith.debug: $(KERNEL_OBJS) kernel/kernel.ld tools/symbols.sh
 	@mkdir -p $(@D)
-	ld.lld $(KERNEL_LDFLAGS) -o $@ $(KERNEL_OBJS)
+	ld.lld $(KERNEL_LDFLAGS) -o $@.1 $(KERNEL_OBJS)
+	tools/symbols.sh $@.1 > $(B)/kernel/symbols.S
+	$(CC) -c -o $(B)/kernel/symbols.o $(B)/kernel/symbols.S
+	ld.lld $(KERNEL_LDFLAGS) -o $@ $(KERNEL_OBJS) $(B)/kernel/symbols.o
+	@rm -f $@.1
 $(B)/obj/kernel/%.c.o: kernel/%.c
 	@mkdir -p $(@D)
 	$(CC) $(KERNEL_CFLAGS) -c $< -o $@

@@ -75,6 +75,9 @@ void arch_switch(struct arch_thread *from, struct arch_thread *to);
 void arch_enter_user(const struct regs *r) __attribute__((noreturn));
 // The registers with which the current thread entered the kernel (top of its kernel stack).
 struct regs *arch_user_regs(void);
+// A gate frame (cs == 0) restores no rcx, r11 and flags. Whoever changes registers other than rax
+// in one, or shows one to the program (signals, sigreturn, exec), makes it full first.
+void arch_regs_make_full(struct regs *r);
 uint64_t arch_fs_base_get(void);
 void arch_fs_base_set(uint64_t base); // of the running thread, and remembered by arch_switch
 
@@ -120,6 +123,11 @@ static inline uint64_t arch_tsc(void)
 }
 bool arch_random64(uint64_t *out); // RDSEED or RDRAND; false: the CPU has neither or they failed
 
+// Call gates of rewritten programs: two pages of pointers, to be mapped at LITH_GATE_TABLE.
+uint64_t arch_gate_table_va(void);
+// Descriptor tables become read-only; protect() changes the pages.
+void arch_protect_tables(void (*protect)(uint64_t va, uint64_t len));
+
 // --- fault hooks, set by higher layers at start ---
 // Page fault: returns true when the access can be repeated. `write`, `exec`: kind of access.
 extern bool (*arch_page_fault_hook)(uint64_t addr, bool write, bool exec, struct regs *r,
@@ -132,5 +140,7 @@ extern void (*arch_user_exception_hook)(unsigned vector, uint64_t error, uint64_
 extern void (*arch_syscall_hook)(struct regs *r);
 // Work on the way out to a program: pending interrupts, rescheduling, signals. In kernel mode.
 extern void (*arch_exit_hook)(struct regs *r);
+// A fault of the kernel itself that nothing expected: reports it, never returns. Set by core.
+extern void (*arch_panic_hook)(unsigned vector, uint64_t error, uint64_t addr, struct regs *r);
 
 #endif

@@ -57,7 +57,11 @@ struct init_record {
 };
 #define INIT_RECORD(phase_, fn_)                      \
     static const struct init_record init_record_##fn_ \
-        __attribute__((used, section("init_records"))) = {fn_, #fn_, phase_}
+        __attribute__((used, retain, section("init_records"))) = {fn_, #fn_, phase_}
+// Runs the scheduler and the first program; set by linux/ (binary mode). Called once start-up is
+// over.
+extern void (*kernel_run)(void);
+const char *report_exception_name(unsigned vector);
 
 // --- boot chart ---
 void chart_mark(const char *phase); // the phase that ends now

@@ -82,6 +82,12 @@ void plat_timer_set(uint64_t deadline_ns);
 // only ---
 void plat_wait(uint64_t deadline_ns);
 
+// Interrupts reach the CPU from here on. Called once, when the kernel is ready for them.
+void plat_start_interrupts(void);
+// Acknowledges the interrupts whose bits were taken from cpu->pending: each bit once, after it was
+// cleared there and before programs run again (the local APIC holds others back until then).
+void plat_irq_done(uint64_t bits);
+
 // --- console, exit ---
 void plat_console_write(const char *s, size_t n, int stream); // stream 1 stdout, 2 stderr
 void plat_exit(int status) __attribute__((noreturn));

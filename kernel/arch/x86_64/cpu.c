@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: ISC
+// Brings a CPU into the state the kernel runs in: descriptor tables, GS, call entry, FPU, stack
+// canary. Feature choices are made once, here.
+#include <asm/errno.h>
+#include "arch/x86_64/x86.h"
+#include "abi/boot.h"
+
+static struct cpu boot_cpu; // CPU 0
+unsigned arch_ring;
+bool (*arch_page_fault_hook)(uint64_t, bool, bool, struct regs *, bool);
+void (*arch_user_exception_hook)(unsigned, uint64_t, uint64_t, struct regs *);
+void (*arch_syscall_hook)(struct regs *);
+void (*arch_exit_hook)(struct regs *);
+
+// GCC's -fstack-protector reads this; set before the first protected function runs.
+uintptr_t __stack_chk_guard = 0x4c697468;
+
+extern const uint64_t arch_exc_stubs[32], arch_irq_stubs[16];
+extern char irq_stack_top[], exc_stack_top[], df_stack_top[], arch_gate_table[];
+extern void irq_spurious(void), ring0_page_fault(void), ring0_breakpoint(void), gate_jump(void),
+    ring3_flush_site(void);
+
+static size_t fpu_size = 512;
+static uint64_t xcr0; // 0: FXSAVE only
+static bool have_fsgsbase, have_rdrand, have_rdseed, have_xsaveopt;
+
+struct idt_gate {
+    uint16_t offset_low, selector;
+    uint8_t ist, type;
+    uint16_t offset_mid;
+    uint32_t offset_high, zero;
+};
+
+static void set_gate(unsigned vector, uint64_t target, unsigned selector, unsigned ist)
+{
+    struct idt_gate *g = (struct idt_gate *)(void *)arch_idt + vector;
+    *g = (struct idt_gate){
+        .offset_low = (uint16_t)target,
+        .selector = (uint16_t)selector,
+        .ist = (uint8_t)ist,
+        .type = 0xef, // 64-bit trap gate, DPL 3: int3 of programs, and interrupts that stay enabled
+        .offset_mid = (uint16_t)(target >> 16),
+        .offset_high = (uint32_t)(target >> 32),
+    };
+}
+
+void arch_tables_init(unsigned ring)
+{
+    unsigned sel = ring ? LITH_SEL_UCODE : LITH_SEL_KCODE;
+    for (unsigned v = 0; v < 32; v++)
+        set_gate(v, arch_exc_stubs[v], sel, v == 8 || v == 2 || v == 18 ? 3 : 2);
+    for (unsigned v = 0; v < 16; v++)
+        set_gate(0x20 + v, arch_irq_stubs[v], sel, 1);
+    if (ring) { // these two need one privileged instruction each
+        set_gate(3, (uintptr_t)ring0_breakpoint, LITH_SEL_KCODE, 2);
+        set_gate(VECTOR_PF, (uintptr_t)ring0_page_fault, LITH_SEL_KCODE, 2);
+    }
+    set_gate(0xff, (uintptr_t)irq_spurious, sel, 1);
+
+    uint64_t *ist = (uint64_t *)(void *)(arch_tss + 0x24);
+    __builtin_memcpy(arch_tss + 4, &(uint64_t){(uintptr_t)exc_stack_top}, 8); // rsp0
+    __builtin_memcpy(ist, &(uint64_t){(uintptr_t)irq_stack_top}, 8);
+    __builtin_memcpy(ist + 1, &(uint64_t){(uintptr_t)exc_stack_top}, 8);
+    __builtin_memcpy(ist + 2, &(uint64_t){(uintptr_t)df_stack_top}, 8);
+
+    uint64_t tss = (uintptr_t)arch_tss, limit = (uint64_t)(arch_tss_end - arch_tss) - 1;
+    uint64_t *d = (uint64_t *)(void *)(arch_gdt + LITH_SEL_TSS);
+    d[0] = (limit & 0xffff) | (tss & 0xffffff) << 16 | 0x89ull << 40 | ((limit >> 16) & 15) << 48 |
+           ((tss >> 24) & 0xff) << 56;
+    d[1] = tss >> 32;
+}
+
+struct table_pointer {
+    uint16_t limit;
+    uint64_t base;
+} __attribute__((packed));
+
+static void load_tables(void)
+{
+    struct table_pointer gdt = {(uint16_t)(arch_gdt_end - arch_gdt - 1), (uintptr_t)arch_gdt};
+    struct table_pointer idt = {256 * 16 - 1, (uintptr_t)arch_idt};
+    __asm__ volatile("lgdt %0\n\t"
+                     "pushq %2\n\t"
+                     "lea 1f(%%rip), %%rax\n\t"
+                     "push %%rax\n\t"
+                     "lretq\n"
+                     "1: mov %3, %%ss\n\t"
+                     "mov %4, %%ds\n\t"
+                     "mov %4, %%es\n\t"
+                     "mov %4, %%fs\n\t"
+                     "mov %4, %%gs\n\t"
+                     "lidt %1\n\t"
+                     "ltr %w5"
+                     :
+                     : "m"(gdt), "m"(idt), "i"(LITH_SEL_KCODE), "r"(LITH_SEL_KDATA), "r"(0),
+                       "r"(LITH_SEL_TSS)
+                     : "rax", "memory");
+}
+
+static uint64_t xgetbv(void)
+{
+    uint32_t lo, hi;
+    __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+    return (uint64_t)hi << 32 | lo;
+}
+
+#define CR4_FSGSBASE (1ull << 16)
+#define CR4_OSXSAVE  (1ull << 18)
+
+static void detect_features(void)
+{
+    uint32_t r[4], max[4];
+    cpuid(0, 0, max);
+    cpuid(1, 0, r);
+    have_rdrand = r[2] >> 30 & 1;
+    bool xsave = r[2] >> 26 & 1, osxsave = r[2] >> 27 & 1, avx = r[2] >> 28 & 1;
+    bool fsgs = false, avx512 = false;
+    if (max[0] >= 7) {
+        cpuid(7, 0, r);
+        fsgs = r[1] & 1;
+        have_rdseed = r[1] >> 18 & 1;
+        avx512 = r[1] >> 16 & 1;
+    }
+    if (arch_ring == 0) {
+        uint64_t cr4 = read_cr4();
+        if (fsgs)
+            cr4 |= CR4_FSGSBASE;
+        if (xsave)
+            cr4 |= CR4_OSXSAVE;
+        write_cr4(cr4);
+        have_fsgsbase = fsgs;
+        if (xsave) {
+            uint64_t want = 3 | (avx ? 4 : 0);
+            cpuid(0xd, 0, r);
+            uint64_t can = (uint64_t)r[3] << 32 | r[0];
+            if (avx && avx512 && (can & 0xe0) == 0xe0)
+                want |= 0xe0;
+            want &= can;
+            __asm__ volatile("xsetbv" ::"c"(0), "a"((uint32_t)want), "d"((uint32_t)(want >> 32)));
+            osxsave = true;
+        }
+    } else {
+        have_fsgsbase = true; // ring 3 cannot do without: the monitor checked
+    }
+    if (osxsave && max[0] >= 0xd) {
+        xcr0 = xgetbv();
+        cpuid(0xd, 0, r);
+        fpu_size = r[1]; // for the features enabled in XCR0
+        cpuid(0xd, 1, r);
+        have_xsaveopt = r[0] & 1;
+    }
+}
+
+__attribute__((no_stack_protector)) void arch_cpu_start(unsigned ring)
+{
+    struct cpu *c = &boot_cpu;
+    c->self = c;
+    c->in_kernel = 1;
+    c->kstack_top = (uintptr_t)boot_stack_top - 8;
+    arch_ring = ring;
+    if (ring == 0) {
+        load_tables();
+        wrmsr(MSR_GSBASE, (uintptr_t)c);
+        detect_features();
+        wrmsr(MSR_EFER, rdmsr(MSR_EFER) | 1); // SCE
+        wrmsr(MSR_STAR, (uint64_t)LITH_SEL_KCODE << 32);
+        wrmsr(MSR_LSTAR, (uintptr_t)gate_jump);
+        wrmsr(MSR_FMASK, 0);
+    } else {
+        __asm__ volatile("wrgsbase %0" ::"r"((uint64_t)(uintptr_t)c));
+        detect_features();
+    }
+    uint64_t canary;
+    if (!arch_random64(&canary))
+        canary = arch_tsc() * 0x9e3779b97f4a7c15;
+    __stack_chk_guard = canary & ~0xffull; // a NUL byte stops string overflows
+}
+
+void arch_protect_tables(void (*protect)(uint64_t va, uint64_t len))
+{
+    extern char ro_after_init_start[], ro_after_init_end[];
+    protect((uintptr_t)ro_after_init_start, (uint64_t)(ro_after_init_end - ro_after_init_start));
+}
+
+uint64_t arch_gate_table_va(void)
+{
+    return (uintptr_t)arch_gate_table;
+}
+
+void arch_flush_tlb_page(uint64_t va)
+{
+    if (arch_ring == 0)
+        __asm__ volatile("invlpg (%0)" ::"r"(va) : "memory");
+    else
+        ring3_flush_site();
+}
+
+void arch_flush_tlb(void)
+{
+    if (arch_ring == 0)
+        write_cr3(read_cr3());
+    else
+        ring3_flush_site();
+}
+
+bool arch_random64(uint64_t *out)
+{
+    unsigned char ok = 0;
+    for (int i = 0; i < 32 && !ok && have_rdseed; i++)
+        __asm__ volatile("rdseed %0; setc %1" : "=r"(*out), "=qm"(ok)::"cc");
+    for (int i = 0; i < 32 && !ok && have_rdrand; i++)
+        __asm__ volatile("rdrand %0; setc %1" : "=r"(*out), "=qm"(ok)::"cc");
+    return ok;
+}
+
+// --- FPU ---
+size_t arch_fpu_size(void)
+{
+    return fpu_size;
+}
+
+void arch_fpu_init(void *area)
+{
+    memset(area, 0, fpu_size);
+    *(uint16_t *)area = 0x37f;                         // x87 control word
+    *(uint32_t *)(void *)((char *)area + 24) = 0x1f80; // MXCSR
+    if (xcr0)
+        *(uint64_t *)(void *)((char *)area + 512) = 3; // XSTATE_BV: x87 and SSE come from the area
+}
+
+void arch_fpu_save(void *area)
+{
+    if (have_xsaveopt)
+        __asm__ volatile("xsaveopt64 (%0)" ::"r"(area), "a"((uint32_t)xcr0),
+                         "d"((uint32_t)(xcr0 >> 32))
+                         : "memory");
+    else if (xcr0)
+        __asm__ volatile("xsave64 (%0)" ::"r"(area), "a"((uint32_t)xcr0),
+                         "d"((uint32_t)(xcr0 >> 32))
+                         : "memory");
+    else
+        __asm__ volatile("fxsave64 (%0)" ::"r"(area) : "memory");
+}
+
+void arch_fpu_restore(const void *area)
+{
+    if (xcr0)
+        __asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"((uint32_t)xcr0),
+                         "d"((uint32_t)(xcr0 >> 32))
+                         : "memory");
+    else
+        __asm__ volatile("fxrstor64 (%0)" ::"r"(area) : "memory");
+}
+
+// --- FS base ---
+uint64_t arch_fs_base_get(void)
+{
+    uint64_t v;
+    if (!have_fsgsbase)
+        return rdmsr(MSR_FSBASE);
+    __asm__ volatile("rdfsbase %0" : "=r"(v));
+    return v;
+}
+
+void arch_fs_base_set(uint64_t base)
+{
+    if (!have_fsgsbase)
+        wrmsr(MSR_FSBASE, base);
+    else
+        __asm__ volatile("wrfsbase %0" ::"r"(base));
+}
+
+// --- threads ---
+extern void arch_switch_stack(uint64_t *save_rsp, uint64_t new_rsp);
+extern void arch_thread_entry(void);
+extern void arch_return_user(struct regs *top) __attribute__((noreturn));
+
+void arch_thread_init(struct arch_thread *t, void *kstack_base, size_t kstack_len,
+                      void (*fn)(void *), void *arg)
+{
+    // struct regs then ends 16-byte aligned at its low end, as calls from entry.S need.
+    t->kstack_top = (uintptr_t)kstack_base + kstack_len - 8;
+    t->fs_base = 0;
+    uint64_t *sp = (uint64_t *)(t->kstack_top - sizeof(struct regs) - 64);
+    sp = (uint64_t *)((uintptr_t)sp & ~15ul);
+    *--sp = (uintptr_t)arch_thread_entry;
+    *--sp = (uintptr_t)fn;  // rbx
+    *--sp = 0;              // rbp
+    *--sp = (uintptr_t)arg; // r12
+    *--sp = 0;
+    *--sp = 0;
+    *--sp = 0;
+    t->rsp = (uintptr_t)sp;
+}
+
+void arch_switch(struct arch_thread *from, struct arch_thread *to)
+{
+    if (from->fpu) {
+        arch_fpu_save(from->fpu);
+        from->fs_base = arch_fs_base_get();
+    }
+    if (to->fpu) {
+        arch_fpu_restore(to->fpu);
+        arch_fs_base_set(to->fs_base);
+    }
+    this_cpu()->kstack_top = to->kstack_top;
+    arch_switch_stack(&from->rsp, to->rsp);
+}
+
+struct regs *arch_user_regs(void)
+{
+    return (struct regs *)(this_cpu()->kstack_top - sizeof(struct regs));
+}
+
+void arch_regs_make_full(struct regs *r)
+{
+    if (r->cs)
+        return;
+    r->cs = arch_ring ? LITH_SEL_UCODE : LITH_SEL_KCODE;
+    r->ss = arch_ring ? LITH_SEL_UDATA : LITH_SEL_KDATA;
+    r->rflags = 0x202;
+    r->rcx = r->rip;
+    r->r11 = 0x202;
+}
+
+void arch_enter_user(const struct regs *r)
+{
+    struct regs *top = arch_user_regs();
+    struct regs copy = *r;
+    copy.cs = 0;
+    uint64_t flags = copy.rflags, rcx = copy.rcx, r11 = copy.r11;
+    arch_regs_make_full(&copy);
+    copy.rflags = (flags & 0xcd5) | 0x202; // status flags and DF only; interrupts stay on
+    copy.rcx = rcx;
+    copy.r11 = r11;
+    *top = copy;
+    arch_return_user(top);
+}

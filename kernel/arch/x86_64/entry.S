@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: ISC
+// Ways into the kernel and out of it: call gates, `syscall` in ring 0, exceptions, interrupts.
+//
+// Every way in builds a struct regs (arch/arch.h) at the top of the thread's kernel stack and sets
+// in_kernel; every way out goes through gate_exit, which looks at pending work and restores from
+// there. A gate frame is marked by cs == 0: it returns by a jump, without iretq.
+//
+// An interrupt that finds in_kernel set only notes its vector: it is acknowledged (EOI) when the kernel
+// looks at the notes, so the local APIC holds further ones of its class back meanwhile, and no second
+// interrupt can land on the interrupt stack before the first left it.
+
+#define CPU_KSTACK   8
+#define CPU_SCRATCH  16
+#define CPU_INKERNEL 24
+#define CPU_PENDING  32
+#define CPU_CR2      48
+#define CPU_USERWORK 56
+#define REGS_SIZE    168
+#define REGS_RAX     80
+#define REGS_RIP     128
+#define REGS_CS      136
+#define REGS_RSP     152
+#define KSTACK_SIZE  16384
+
+// Pushes the general registers below orig_rax: the order of struct regs.
+.macro PUSH_REGS rax=%rax, rcx=%rcx
+    push %rdi
+    push %rsi
+    push %rdx
+    push \rcx
+    push \rax
+    push %r8
+    push %r9
+    push %r10
+    push %r11
+    push %rbx
+    push %rbp
+    push %r12
+    push %r13
+    push %r14
+    push %r15
+.endm
+.macro POP_REGS
+    pop %r15
+    pop %r14
+    pop %r13
+    pop %r12
+    pop %rbp
+    pop %rbx
+    pop %r11
+    pop %r10
+    pop %r9
+    pop %r8
+    pop %rax
+    pop %rcx
+    pop %rdx
+    pop %rsi
+    pop %rdi
+.endm
+
+    .section .text.gate, "ax"
+    .global gate_heads_start, gate_heads_end, gate_tail_start, gate_tail_end, gate_jump
+    .balign 16
+gate_heads_start:
+// One entry a call number: form A leaves eax unset (abi/gate.h).
+    .set nr, 0
+    .rept 512
+    mov $nr, %eax
+    .byte 0xe9                  // jmp rel32, so that entries are 10 bytes each
+    .long gate_call - . - 4
+    .set nr, nr + 1
+    .endr
+    .balign 16
+gate_call:
+    movb $1, %gs:CPU_INKERNEL
+gate_heads_end:
+    pop %rcx
+gate_common:
+    mov %rsp, %gs:CPU_SCRATCH
+    mov %gs:CPU_KSTACK, %rsp
+    push $0                     // ss
+    push %gs:CPU_SCRATCH        // rsp
+    push $0x202                 // rflags
+    push $0                     // cs: a gate frame
+    push %rcx                   // rip
+    push %rax                   // orig_rax
+    PUSH_REGS
+    mov %rsp, %rdi
+    call *arch_syscall_hook(%rip)
+gate_exit:
+    movb $0, %gs:CPU_INKERNEL
+gate_tail_start:
+    mov %gs:CPU_PENDING, %rax
+    or %gs:CPU_USERWORK, %rax
+    or %gs:CPU_INKERNEL, %rax   // eight bytes: in_kernel (0), need_resched
+    jnz gate_slow
+    cmpq $0, REGS_CS(%rsp)
+    jne gate_full
+    // The C code kept rbx, rbp, r12 to r15; a gate may clobber rcx and r11.
+    mov 56(%rsp), %r10
+    mov 64(%rsp), %r9
+    mov 72(%rsp), %r8
+    mov REGS_RAX(%rsp), %rax
+    mov 96(%rsp), %rdx
+    mov 104(%rsp), %rsi
+    mov 112(%rsp), %rdi
+    mov REGS_RIP(%rsp), %rcx
+    mov REGS_RSP(%rsp), %rsp
+    cmp $-4096, %rax            // form B promises these flags
+    jmp *%rcx
+gate_full:
+    POP_REGS
+    add $8, %rsp
+    iretq
+gate_tail_end:
+gate_slow:
+    movb $1, %gs:CPU_INKERNEL
+    mov %rsp, %rdi
+    call arch_exit_work
+    jmp gate_exit
+
+// Form C, and LSTAR in ring 0: rcx is the return address, rax the number.
+    .balign 16
+gate_jump:
+    movb $1, %gs:CPU_INKERNEL
+    jmp gate_common
+
+// void arch_return_user(struct regs *top): leaves through the frame at `top`.
+    .global arch_return_user
+arch_return_user:
+    mov %rdi, %rsp
+    jmp gate_exit
+
+// --- interrupts: vectors 0x20 to 0x2f, each on IST 1 ---
+.macro IRQ n
+    .balign 16
+irq_\n:
+    cmpb $0, %gs:CPU_INKERNEL
+    jne 1f
+    push $\n
+    jmp irq_user
+1:  lock btsq $\n, %gs:CPU_PENDING
+    iretq
+.endm
+    .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
+    IRQ \n
+    .endr
+
+// IST stack: number, rip, cs, rflags, rsp, ss.
+irq_user:
+    movb $1, %gs:CPU_INKERNEL
+    push %rax
+    push %rcx
+    mov 16(%rsp), %rcx
+    mov $1, %eax
+    shl %cl, %rax
+    lock or %rax, %gs:CPU_PENDING
+    mov 24(%rsp), %rax
+    lea gate_tail_start(%rip), %rcx
+    cmp %rcx, %rax
+    jb 1f
+    lea gate_tail_end(%rip), %rcx
+    cmp %rcx, %rax
+    jae 1f
+    // In the tail: the whole frame still stands at the top of the kernel stack. Leave again from there.
+    mov %gs:CPU_KSTACK, %rsp
+    sub $REGS_SIZE, %rsp
+    mov (%rsp), %r15
+    mov 8(%rsp), %r14
+    mov 16(%rsp), %r13
+    mov 24(%rsp), %r12
+    mov 32(%rsp), %rbp
+    mov 40(%rsp), %rbx
+    jmp gate_slow
+1:  mov %rsp, %rax              // the IST stack
+    mov %gs:CPU_KSTACK, %rsp
+    push 56(%rax)               // ss
+    push 48(%rax)               // rsp
+    push 40(%rax)               // rflags
+    push 32(%rax)               // cs
+    push 24(%rax)               // rip
+    push $-33                   // orig_rax: an interrupt
+    PUSH_REGS 8(%rax), (%rax)
+    jmp gate_slow
+
+// Local APIC's spurious vector: nothing to do, no EOI (Intel SDM volume 3, 10.9).
+    .balign 16
+    .global irq_spurious
+irq_spurious:
+    iretq
+
+// --- exceptions: vectors 0 to 31, IST 2 ---
+.macro EXC n
+    .balign 16
+exc_\n:
+    .if (\n == 8) || (\n >= 10 && \n <= 14) || (\n == 17) || (\n == 21)
+    .else
+    push $0
+    .endif
+    push $\n
+    jmp exc_common
+.endm
+    .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+    EXC \n
+    .endr
+
+// IST stack from here up: rcx, rax, vector, error, rip, cs, rflags, rsp, ss.
+exc_common:
+    push %rax
+    push %rcx
+    mov %rsp, %rax
+    cmpb $0, %gs:CPU_INKERNEL
+    jne exc_kernel
+    movb $1, %gs:CPU_INKERNEL
+    mov %gs:CPU_KSTACK, %rsp
+    push 64(%rax)
+    push 56(%rax)
+    push 48(%rax)
+    push 40(%rax)
+    push 32(%rax)
+    push $-1
+    PUSH_REGS 8(%rax), (%rax)
+    mov %rsp, %rdi
+    mov 16(%rax), %rsi          // vector
+    mov 24(%rax), %rdx          // error
+    call arch_trap_user
+    jmp gate_exit
+
+// The kernel's own fault (copying from a program, or a bug): handled on the stack it happened on,
+// if that is a sane one; else on the panic stack, which ends in a report.
+exc_kernel:
+    mov 56(%rax), %rcx          // interrupted rsp
+    sub $1024, %rcx
+    neg %rcx
+    add %gs:CPU_KSTACK, %rcx    // top - (rsp - 1024)
+    cmp $KSTACK_SIZE, %rcx
+    ja 1f
+    mov 56(%rax), %rcx
+    and $-16, %rcx
+    mov %rcx, %rsp
+    jmp 2f
+1:  lea panic_stack_top(%rip), %rsp
+2:  sub $8, %rsp
+    push 64(%rax)
+    push 56(%rax)
+    push 48(%rax)
+    push 40(%rax)
+    push 32(%rax)
+    push $-1
+    PUSH_REGS 8(%rax), (%rax)
+    mov %rsp, %rdi
+    mov 16(%rax), %rsi
+    mov 24(%rax), %rdx
+    call arch_trap_kernel
+    POP_REGS
+    add $8, %rsp
+    iretq
+
+// --- ring-0 stubs for a kernel that runs in ring 3 (as few instructions as can be: KVM-PVM emulates them) ---
+// Page fault: fetch CR2, then go on in ring 3 on the same stack.
+    .balign 16
+    .global ring0_page_fault, ring0_breakpoint, ring3_flush_site
+ring0_page_fault:
+    push %rax
+    mov %cr2, %rax
+    mov %rax, %gs:CPU_CR2
+    pop %rax
+    push $14
+1:  push %rax                   // iret frame below: ss rsp rflags cs rip
+    lea 0(%rsp), %rax
+    push $0x2b
+    push %rax
+    push $0x202
+    push $0x33
+    lea ring3_exc_entry(%rip), %rax
+    push %rax
+    iretq
+// Breakpoint: ours asks for a TLB flush; any other is a program's.
+ring0_breakpoint:
+    push $0
+    push $3
+    push %rax
+    lea ring3_flush_site + 1(%rip), %rax
+    cmp %rax, 24(%rsp)
+    jne 1f
+    mov %cr3, %rax
+    mov %rax, %cr3
+    pop %rax
+    add $16, %rsp
+    iretq
+1:  pop %rax
+    jmp 1b
+// Stack: rax, vector, error, rip, ... : as in exc_common after its first push.
+ring3_exc_entry:
+    pop %rax
+    jmp exc_common
+ring3_flush_site:
+    int3
+    ret
+
+// --- context switch ---
+// void arch_switch_stack(uint64_t *save_rsp, uint64_t new_rsp)
+    .text
+    .global arch_switch_stack, arch_thread_entry
+arch_switch_stack:
+    push %rbx
+    push %rbp
+    push %r12
+    push %r13
+    push %r14
+    push %r15
+    mov %rsp, (%rdi)
+    mov %rsi, %rsp
+    pop %r15
+    pop %r14
+    pop %r13
+    pop %r12
+    pop %rbp
+    pop %rbx
+    ret
+// First switch to a thread: rbx = fn, r12 = arg (set up by arch_thread_init).
+arch_thread_entry:
+    mov %r12, %rdi
+    xor %ebp, %ebp
+    call *%rbx
+    ud2
+
+// --- user memory ---
+.macro FIXUP from to
+    .pushsection ex_table, "a"
+    .long \from - .
+    .long \to - .
+    .popsection
+.endm
+// size_t arch_copy(void *dst, const void *src, size_t n): bytes NOT copied
+    .global arch_copy, arch_zero, arch_user_strncpy, arch_user_cmpxchg32
+arch_copy:
+    mov %rdx, %rcx
+1:  rep movsb
+2:  mov %rcx, %rax
+    ret
+    FIXUP 1b 2b
+arch_zero:
+    mov %rsi, %rcx
+    xor %eax, %eax
+1:  rep stosb
+2:  mov %rcx, %rax
+    ret
+    FIXUP 1b 2b
+// long arch_user_strncpy(char *dst, const char *src, size_t size): length, -14, or -36 if no NUL in size
+arch_user_strncpy:
+    xor %eax, %eax
+3:  cmp %rdx, %rax
+    je 5f
+1:  mov (%rsi,%rax), %cl
+    mov %cl, (%rdi,%rax)
+    test %cl, %cl
+    je 4f
+    inc %rax
+    jmp 3b
+4:  ret
+5:  mov $-36, %rax
+    ret
+2:  mov $-14, %rax
+    ret
+    FIXUP 1b 2b
+// int arch_user_cmpxchg32(uint32_t *uaddr, uint32_t *old, uint32_t desired)
+arch_user_cmpxchg32:
+    mov (%rsi), %eax
+1:  lock cmpxchg %edx, (%rdi)
+    mov %eax, (%rsi)
+    xor %eax, %eax
+    ret
+2:  mov $-14, %eax
+    ret
+    FIXUP 1b 2b
+
+// --- tables of addresses ---
+    .section gate_table, "aw"
+    .balign 4096
+    .global arch_gate_table
+arch_gate_table:
+    .set nr, 0
+    .rept 512
+    .quad gate_heads_start + 10 * nr
+    .set nr, nr + 1
+    .endr
+    .quad gate_call             // LITH_GATE_GENERIC_CALL
+    .quad gate_jump             // LITH_GATE_GENERIC_JUMP
+    .balign 4096
+
+    .section .data.rel.ro, "aw"
+    .balign 8
+    .global arch_exc_stubs, arch_irq_stubs
+arch_exc_stubs:
+    .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+    .quad exc_\n
+    .endr
+arch_irq_stubs:
+    .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
+    .quad irq_\n
+    .endr
+
+// --- descriptor tables and stacks ---
+    .section ro_after_init, "aw"
+    .balign 4096
+    .global arch_gdt, arch_gdt_end, arch_idt, arch_tss, arch_tss_end
+arch_gdt:
+    .quad 0, 0
+    .quad 0x00af9b000000ffff    // 0x10 kernel code
+    .quad 0x00cf93000000ffff    // 0x18 kernel data
+    .quad 0x00cffb000000ffff    // 0x20
+    .quad 0x00cff3000000ffff    // 0x28 user data
+    .quad 0x00affb000000ffff    // 0x30 user code
+    .quad 0
+    .quad 0, 0                  // 0x40 TSS, filled by arch_tables_init
+arch_gdt_end:
+    .balign 16
+arch_idt:
+    .fill 256 * 16
+    .balign 16
+arch_tss:
+    .fill 0x66
+    .word 0x68                  // I/O permission bitmap: ports 0 to 0x1fff are allowed
+    .fill 0x400
+    .byte 0xff
+arch_tss_end:
+
+    .section .bss, "aw", @nobits
+    .balign 4096
+    .global boot_stack, boot_stack_top, panic_stack_top, irq_stack_top, exc_stack_top, df_stack_top
+    .skip 4096                  // IST 1: only entry frames live here
+irq_stack_top:
+    .skip 4096                  // IST 2
+exc_stack_top:
+    .skip 8192                  // IST 3: double fault, NMI, machine check
+df_stack_top:
+    .skip 8192
+panic_stack_top:
+    .balign 16
+boot_stack:
+    .skip KSTACK_SIZE
+boot_stack_top:
+    .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: ISC
+// Start-up in order, from the moment the machine is ours to the first program.
+#include "core/core.h"
+#include "abi/bootconfig.h"
+#include "abi/gate.h"
+
+extern void random_init(void);
+extern void panic_trap(unsigned vector, uint64_t error, uint64_t addr, struct regs *r);
+extern const struct init_record init_records_start[], init_records_end[];
+// Called when all records have run; set by the highest layer that is linked. Does not return.
+void (*kernel_run)(void);
+
+static char config_text[LITH_BOOTCONFIG_MAX];
+static const char *config_words[LITH_BOOTCONFIG_WORDS_MAX];
+
+static void read_config(void)
+{
+    const char *error;
+    const char *from = plat_info.config ? plat_info.config : "";
+    if (lib_strlcpy(config_text, from, sizeof(config_text)) >= sizeof(config_text))
+        panic("boot configuration longer than %d bytes", LITH_BOOTCONFIG_MAX - 1);
+    if (bootconfig_parse(config_text, sizeof(config_text), &boot_config, config_words,
+                         ARRAY_LEN(config_words), &error))
+        panic("boot configuration: bad word \"%s\" (abi/bootconfig.h lists the keys)", error);
+}
+
+// Records in phase order; records of one phase in link order.
+static void run_records(void)
+{
+    int last = -1;
+    for (;;) {
+        int phase = INT32_MAX;
+        for (const struct init_record *r = init_records_start; r < init_records_end; r++) {
+            if (r->phase > last && r->phase < phase)
+                phase = r->phase;
+        }
+        if (phase == INT32_MAX)
+            return;
+        for (const struct init_record *r = init_records_start; r < init_records_end; r++) {
+            if (r->phase != phase)
+                continue;
+            int e = r->fn();
+            if (e)
+                panic("start-up: %s failed with error %d", r->name, -e);
+            chart_mark(r->name);
+        }
+        last = phase;
+    }
+}
+
+static void protect_read_only(uint64_t va, uint64_t len)
+{
+    plat_protect(va, len, PLAT_READ);
+}
+
+void kernel_main(void) __attribute__((noreturn));
+void kernel_main(void)
+{
+    arch_panic_hook = panic_trap;
+    chart_mark("machine");
+    read_config();
+    random_init();
+    chart_mark("configuration, random");
+    run_records();
+    // The table of gates stands below the programs, where rewritten calls look for it.
+    uint64_t pa;
+    if (!plat_query(arch_gate_table_va(), &pa, NULL) ||
+        plat_map(LITH_GATE_TABLE, pa, 2 * PAGE_SIZE, PLAT_READ))
+        panic("no memory for the gate table");
+    arch_protect_tables(protect_read_only);
+    plat_start_interrupts();
+    chart_mark("gates, interrupts");
+    if (!kernel_run)
+        panic("nothing to run: no program loader is linked");
+    kernel_run();
+    panic("the scheduler returned");
+}

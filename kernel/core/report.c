@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: ISC
+// Panics and fault reports for a person: cause, address and what lies there, thread, registers,
+// backtrace by frame pointers, with kernel addresses as symbol+offset.
+#include "core/core.h"
+#include "core/symbols.h"
+
+const char *(*report_thread_name)(void);
+bool (*report_describe)(uint64_t addr, char *buf, size_t size);
+void (*report_last_calls)(void);
+#define BACKTRACE_MAX 24
+
+static void out(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static void out(const char *fmt, ...)
+{
+    char line[400];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = lib_vsnprintf(line, sizeof(line), fmt, ap);
+    va_end(ap);
+    plat_console_write(line, (size_t)MIN(n, (int)sizeof(line) - 1), 2);
+}
+
+static bool in_kernel(uint64_t addr)
+{
+    return addr - plat_info.kernel_base < plat_info.kernel_len;
+}
+
+static void print_address(const char *what, uint64_t addr)
+{
+    char text[320];
+    uint64_t off;
+    const char *sym = in_kernel(addr) ? symbol_find(addr - plat_info.kernel_base, &off) : NULL;
+    if (sym)
+        out("  %s %016lx  kernel: %s+0x%lx\n", what, addr, sym, off);
+    else if (report_describe && report_describe(addr, text, sizeof(text)))
+        out("  %s %016lx  %s\n", what, addr, text);
+    else
+        out("  %s %016lx\n", what, addr);
+}
+
+// Reads one word for the backtrace: a broken frame pointer must not fault again.
+static bool read_word(uint64_t addr, uint64_t *v)
+{
+    if (addr & 7 || !plat_query(addr, NULL, NULL))
+        return false;
+    *v = *(const uint64_t *)addr;
+    return true;
+}
+
+static void backtrace(uint64_t rip, uint64_t rbp)
+{
+    out("backtrace:\n");
+    print_address(" ", rip);
+    for (int i = 0; i < BACKTRACE_MAX; i++) {
+        uint64_t next, ret;
+        if (!read_word(rbp, &next) || !read_word(rbp + 8, &ret) || !ret)
+            break;
+        print_address(" ", ret);
+        if (next <= rbp) // stacks grow down: frames must go up
+            break;
+        rbp = next;
+    }
+}
+
+static void print_regs(const struct regs *r)
+{
+    out("registers:\n"
+        "  rax %016lx rbx %016lx rcx %016lx rdx %016lx\n"
+        "  rsi %016lx rdi %016lx rbp %016lx rsp %016lx\n",
+        r->rax, r->rbx, r->rcx, r->rdx, r->rsi, r->rdi, r->rbp, r->rsp);
+    out("  r8  %016lx r9  %016lx r10 %016lx r11 %016lx\n"
+        "  r12 %016lx r13 %016lx r14 %016lx r15 %016lx\n"
+        "  rip %016lx rflags %lx\n",
+        r->r8, r->r9, r->r10, r->r11, r->r12, r->r13, r->r14, r->r15, r->rip, r->rflags);
+}
+
+void report_fault(const char *title, const struct regs *r, uint64_t addr)
+{
+    out("lith: %s\n", title);
+    if (report_thread_name)
+        out("thread: %s\n", report_thread_name());
+    print_address("address", addr);
+    print_address("at     ", r->rip);
+    print_regs(r);
+    backtrace(r->rip, r->rbp);
+    if (report_last_calls)
+        report_last_calls();
+}
+
+static const char *const exception_names[32] = {"divide error",
+                                                "debug",
+                                                "NMI",
+                                                "breakpoint",
+                                                "overflow",
+                                                "bound range",
+                                                "invalid opcode",
+                                                "device not available",
+                                                "double fault",
+                                                "?",
+                                                "invalid TSS",
+                                                "segment not present",
+                                                "stack fault",
+                                                "general protection",
+                                                "page fault",
+                                                "?",
+                                                "x87 error",
+                                                "alignment check",
+                                                "machine check",
+                                                "SIMD error"};
+
+const char *report_exception_name(unsigned vector)
+{
+    return vector < 32 && exception_names[vector] ? exception_names[vector] : "exception";
+}
+
+void panic_trap(unsigned vector, uint64_t error, uint64_t addr, struct regs *r)
+{
+    static int depth;
+    char title[160], what[64] = "";
+    if (depth++) {
+        out("lith: another fault while reporting, at %016lx\n", r->rip);
+        plat_exit(134);
+    }
+    if (vector == 14) {
+        lib_snprintf(what, sizeof(what), ": %s %s",
+                     error & 16  ? "execute"
+                     : error & 2 ? "write to"
+                                 : "read from",
+                     error & 1 ? "a page without that permission"
+                               : "an address that is not mapped");
+    }
+    lib_snprintf(title, sizeof(title), "kernel panic: %s in the kernel%s (error %lx)",
+                 report_exception_name(vector), what, error);
+    report_fault(title, r, vector == 14 ? addr : r->rip);
+    plat_exit(134);
+}
+
+void panic(const char *fmt, ...)
+{
+    static int depth;
+    char line[300];
+    va_list ap;
+    va_start(ap, fmt);
+    lib_vsnprintf(line, sizeof(line), fmt, ap);
+    va_end(ap);
+    out("lith: kernel panic: %s\n", line);
+    if (depth++ == 0) {
+        if (report_thread_name)
+            out("thread: %s\n", report_thread_name());
+        backtrace((uintptr_t)__builtin_return_address(0), (uintptr_t)__builtin_frame_address(0));
+        if (report_last_calls)
+            report_last_calls();
+    }
+    plat_exit(134);
+}
+
+void __stack_chk_fail(void) __attribute__((noreturn));
+void __stack_chk_fail(void)
+{
+    panic("stack smashed: a local buffer of the kernel overflowed");
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: ISC
+// Machine "kvm": our own monitor (abi/boot.h). It has built the page tables and configured the
+// devices; what is left is to copy its words and to talk through the doorbells.
+#include "arch/x86_64/x86.h"
+#include "plat/machine.h"
+#include "abi/boot.h"
+
+static volatile struct lith_shared *shared;
+static bool lapic_there;
+static struct lith_boot boot; // our copy: the page it came in goes back to the free memory
+
+static void kvm_console_write(const char *s, size_t n, int stream)
+{
+    static struct lith_console_req req; // in the kernel image: its address is known
+    static char bounce[2048];
+    while (n) {
+        size_t part = MIN(n, sizeof(bounce));
+        memcpy(bounce, s, part);
+        req.gpa = (uintptr_t)bounce - plat_info.kernel_base + plat_info.kernel_pa;
+        req.len = (uint32_t)part;
+        req.stream = (uint32_t)stream;
+        outl(LITH_PORT_CONSOLE,
+             (uint32_t)((uintptr_t)&req - plat_info.kernel_base + plat_info.kernel_pa));
+        s += part;
+        n -= part;
+    }
+}
+
+static void kvm_exit(int status)
+{
+    outl(LITH_PORT_EXIT, (uint32_t)status);
+}
+
+static void kvm_wait(uint64_t deadline_ns)
+{
+    static struct lith_wait_req req;
+    struct cpu *c = this_cpu();
+    if (arch_ring == 0) {
+        wait_halted(deadline_ns);
+        return;
+    }
+    req.deadline_tsc = deadline_ns == DEADLINE_NEVER ? UINT64_MAX : clock_ns_to_tsc(deadline_ns);
+    shared->sleeping = 1;
+    __sync_synchronize(); // the monitor sets its bits, then looks at `sleeping`
+    if (!shared->irq_pending && !shared->term_signal && !READ_ONCE(c->pending))
+        outl(LITH_PORT_WAIT,
+             (uint32_t)((uintptr_t)&req - plat_info.kernel_base + plat_info.kernel_pa));
+    shared->sleeping = 0;
+    shared->irq_pending = 0; // the interrupts themselves come through the local APIC
+}
+
+static int kvm_take_signal(void)
+{
+    return (int)__atomic_exchange_n(&shared->term_signal, 0, __ATOMIC_SEQ_CST);
+}
+
+const struct plat_machine machine_kvm = {kvm_console_write, kvm_exit, kvm_wait, kvm_take_signal};
+
+static void add_ram(uint64_t start, uint64_t end)
+{
+    if (start < end && plat_info.ram_count < PLAT_MEM_MAX)
+        plat_info.ram[plat_info.ram_count++] = (struct plat_range){start, end - start};
+}
+
+__attribute__((no_stack_protector)) void plat_kvm_start(const struct lith_boot *from,
+                                                        uint64_t entry_tsc)
+{
+    extern char kernel_start[], kernel_end[];
+    boot = *from;
+    arch_tables_init(boot.ring);
+    arch_cpu_start(boot.ring);
+    plat_machine = &machine_kvm;
+    plat_info.name = "kvm";
+    plat_info.ring = boot.ring;
+    plat_info.kernel_base = (uintptr_t)kernel_start;
+    plat_info.kernel_len = (uint64_t)(kernel_end - kernel_start);
+    plat_info.kernel_pa = boot.kernel_gpa;
+    plat_info.exec_tsc = boot.exec_tsc;
+    plat_info.entry_tsc = entry_tsc;
+    if (boot.magic != LITH_BOOT_MAGIC || boot.version != LITH_BOOT_VERSION ||
+        boot.size < sizeof(boot)) {
+        static const char text[] = "lith: this monitor speaks another version of the boot block\n";
+        kvm_console_write(text, sizeof(text) - 1, 2);
+        plat_exit(125);
+    }
+    shared = pa_to_va(boot.shared_gpa);
+    plat_info.config = pa_to_va(boot.config_gpa);
+    memcpy(plat_info.entropy, boot.entropy, sizeof(boot.entropy));
+    plat_info.entropy_len = sizeof(boot.entropy);
+    memset(boot.entropy, 0, sizeof(boot.entropy));
+    for (unsigned i = 0; i < MIN(boot.mem_count, (uint32_t)LITH_BOOT_MEM_MAX); i++) {
+        const struct lith_mem *m = &boot.mem[i];
+        if (m->type == LITH_MEM_ROOT) {
+            plat_info.root_pa = m->gpa;
+            plat_info.root_len = m->len;
+        } else if (m->type == LITH_MEM_RAM) {
+            plat_info.ram_total += m->len;
+            plat_info.ram_end = MAX(plat_info.ram_end, m->gpa + m->len);
+            add_ram(MAX(m->gpa, boot.free_gpa), m->gpa + m->len);
+        }
+    }
+    for (unsigned i = 0; i < MIN(boot.dev_count, (uint32_t)LITH_BOOT_DEV_MAX); i++)
+        plat_info.dev[plat_info.dev_count++] =
+            (struct plat_dev){NULL, &boot.dev[i], boot.dev[i].irq_vector};
+    pagetable_init(boot.pml4_gpa);
+    lapic_there = boot.flags & LITH_BOOT_LAPIC;
+    clock_init(boot.tsc_khz ? boot.tsc_khz : 1000000, boot.exec_tsc ? boot.exec_tsc : entry_tsc,
+               boot.realtime_ns, boot.realtime_tsc);
+    kernel_main();
+}
+
+void plat_start_interrupts(void)
+{
+    if (!lapic)
+        lapic_init();
+    if (arch_ring == 0)
+        __asm__ volatile("sti");
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: ISC
+// Private to plat/: what the machines (kvm, pvh) share and what each gives.
+#ifndef LITH_PLAT_MACHINE_H
+#define LITH_PLAT_MACHINE_H
+
+#include "plat/plat.h"
+
+struct plat_machine {
+    void (*console_write)(const char *s, size_t n, int stream);
+    void (*exit)(int status); // may return if the machine could not be stopped
+    void (*wait)(uint64_t deadline_ns);
+    int (*take_signal)(void);
+};
+extern const struct plat_machine *plat_machine; // chosen at start
+extern const struct plat_machine machine_kvm, machine_pvh;
+
+void pagetable_init(uint64_t pml4_pa);
+// Rest of start-up, the same on all machines; never returns. kernel_main is core's.
+extern void kernel_main(void) __attribute__((noreturn));
+
+// Local APIC through its MMIO page (Intel SDM volume 3, chapter 10). 1 GHz timer on KVM and QEMU.
+bool lapic_init(void);
+void lapic_eoi(void);
+uint32_t lapic_timer_count(void);
+void lapic_timer_start(uint32_t count);
+extern volatile uint32_t *lapic;
+
+// Clock: monotonic ns from the TSC.
+void clock_init(uint64_t tsc_khz, uint64_t start_tsc, uint64_t realtime_ns, uint64_t realtime_tsc);
+uint64_t clock_ns_to_tsc(uint64_t ns);
+uint64_t clock_find_tsc_khz(
+    void); // CPUID, kvmclock, or a 10 us look at the local APIC's timer; 0: none of them
+
+// Ring 0 without the help of a monitor: halts until an interrupt is pending.
+void wait_halted(uint64_t deadline_ns);
+
+#endif

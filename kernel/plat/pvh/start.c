@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: ISC
+// Machine "pvh": any VMM that boots by PVH (QEMU, Firecracker, Xen). Reads the start info, finishes
+// the page tables, finds virtio-mmio devices on the command line; console on COM1, control lines on
+// COM2.
+#include "arch/x86_64/x86.h"
+#include "plat/machine.h"
+#include "plat/pvh/pvh.h"
+
+// Xen public/arch-x86/hvm/start_info.h, version 1.
+struct hvm_start_info {
+    uint32_t magic, version, flags, nr_modules;
+    uint64_t modlist_pa, cmdline_pa, rsdp_pa, memmap_pa;
+    uint32_t memmap_entries, reserved;
+};
+struct hvm_module {
+    uint64_t pa, size, cmdline_pa, reserved;
+};
+struct hvm_memmap {
+    uint64_t addr, size;
+    uint32_t type, reserved;
+};
+#define HVM_MAGIC 0x336ec578u
+#define FIRST_MAP (1ull << 30) // what entry.S mapped directly
+
+extern char kernel_start[], kernel_end[], text_end[], symbols_end[];
+extern uint64_t pvh_pml4[], pvh_pdpt_direct[], pvh_pd_direct[], pvh_pt_direct[];
+static char cmdline[LITH_BOOTCONFIG_MAX];
+
+static uint64_t kernel_pa_of(const void *p)
+{
+    return (uintptr_t)p - (uintptr_t)kernel_start + LITH_KERNEL_PHYS;
+}
+
+static void die(const char *text)
+{
+    uart_write(UART_CONSOLE, text, strlen(text));
+    machine_pvh.exit(125);
+    for (;;)
+        __asm__ volatile("hlt");
+}
+
+// The image's pages in the direct map: 4 KiB ones, read-only where text and constants are.
+static void protect_image(void)
+{
+    uint64_t ro_end = LITH_KERNEL_PHYS + (uint64_t)(symbols_end - kernel_start);
+    for (uint64_t i = 0; i < 1024; i++) {
+        uint64_t pa = i * PAGE_SIZE;
+        bool ro = pa >= LITH_KERNEL_PHYS && pa < ro_end;
+        pvh_pt_direct[i] = pa | PTE_P | PTE_U | PTE_A | PTE_NX | (ro ? 0 : PTE_W | PTE_D);
+    }
+    pvh_pd_direct[0] = kernel_pa_of(pvh_pt_direct) | PTE_P | PTE_W | PTE_U | PTE_A;
+    pvh_pd_direct[1] = (kernel_pa_of(pvh_pt_direct) + PAGE_SIZE) | PTE_P | PTE_W | PTE_U | PTE_A;
+    pvh_pml4[0] = 0; // no identity map any more
+    write_cr3(read_cr3());
+}
+
+static void add_ram(uint64_t start, uint64_t end)
+{
+    start = ALIGN_UP(start, PAGE_SIZE);
+    end = ALIGN_DOWN(end, PAGE_SIZE);
+    if (start < end && plat_info.ram_count < PLAT_MEM_MAX)
+        plat_info.ram[plat_info.ram_count++] = (struct plat_range){start, end - start};
+}
+
+// Adds [start, end) without the holes: low memory, kernel image, module.
+static void add_usable(uint64_t start, uint64_t end, uint64_t mod, uint64_t mod_end)
+{
+    uint64_t image_end = LITH_KERNEL_PHYS + (uint64_t)(kernel_end - kernel_start);
+    start = MAX(start, image_end); // what is below 1 MiB stays with the firmware's tables
+    if (mod < end && mod_end > start) {
+        add_ram(start, mod);
+        add_ram(mod_end, end);
+    } else {
+        add_ram(start, end);
+    }
+}
+
+// Page directories for RAM beyond the first GiB, from the start of the first usable range.
+static void map_high_ram(void)
+{
+    struct plat_range *r = &plat_info.ram[0];
+    for (uint64_t gib = 1; gib << 30 < plat_info.ram_end; gib++) {
+        if (gib >= 512 || r->len < PAGE_SIZE || r->start + PAGE_SIZE > FIRST_MAP)
+            die("lith: no room for page tables of this much memory\n");
+        uint64_t *pd = pa_to_va(r->start);
+        for (uint64_t i = 0; i < 512; i++)
+            pd[i] =
+                gib << 30 | i << 21 | PTE_P | PTE_W | PTE_U | PTE_A | PTE_D | PTE_LARGE | PTE_NX;
+        pvh_pdpt_direct[gib] = r->start | PTE_P | PTE_W | PTE_U | PTE_A;
+        r->start += PAGE_SIZE;
+        r->len -= PAGE_SIZE;
+    }
+}
+
+static void read_start_info(const struct hvm_start_info *si)
+{
+    uint64_t mod = 0, mod_end = 0;
+    if (si->magic != HVM_MAGIC || si->version < 1)
+        die("lith: started without a PVH start info of version 1: use a VMM that boots by PVH\n");
+    if (si->nr_modules) {
+        const struct hvm_module *m = pa_to_va(si->modlist_pa);
+        plat_info.root_pa = m->pa;
+        plat_info.root_len = m->size;
+        mod = ALIGN_DOWN(m->pa, PAGE_SIZE);
+        mod_end = ALIGN_UP(m->pa + m->size, PAGE_SIZE);
+    }
+    if (si->cmdline_pa)
+        lib_strlcpy(cmdline, pa_to_va(si->cmdline_pa), sizeof(cmdline));
+    const struct hvm_memmap *map = pa_to_va(si->memmap_pa);
+    for (uint32_t i = 0; i < si->memmap_entries; i++) {
+        if (map[i].type != 1 || map[i].size == 0)
+            continue;
+        uint64_t end = map[i].addr + map[i].size;
+        plat_info.ram_total += map[i].size;
+        plat_info.ram_end = MAX(plat_info.ram_end, end);
+        add_usable(map[i].addr, end, mod, mod_end);
+    }
+    if (!plat_info.ram_count)
+        die("lith: no usable memory above the kernel: give the machine more (at least 4 MiB)\n");
+}
+
+// Under KVM-PVM ring 0 is emulated at a million instructions a second; everywhere else this loop of
+// 200 instructions takes far below 100,000 cycles.
+static unsigned choose_ring(void)
+{
+    const char *p = cmdline;
+    while ((p = strchr(p, 'r'))) {
+        if (!strncmp(p, "ring=", 5) && (p == cmdline || p[-1] == ' '))
+            return p[5] == '3' ? 3 : 0;
+        p++;
+    }
+    uint64_t t0 = arch_tsc();
+    for (volatile int i = 0; i < 50; i++)
+        ;
+    return arch_tsc() - t0 > 100000 ? 3 : 0;
+}
+
+static void enter_ring3(void)
+{
+    __asm__ volatile("mov %%rsp, %%rax\n\t"
+                     "pushq %0\n\t"
+                     "push %%rax\n\t"
+                     "pushq $0x202\n\t"
+                     "pushq %1\n\t"
+                     "lea 1f(%%rip), %%rax\n\t"
+                     "push %%rax\n\t"
+                     "iretq\n"
+                     "1:"
+                     :
+                     : "i"(LITH_SEL_UDATA), "i"(LITH_SEL_UCODE)
+                     : "rax", "memory");
+}
+
+__attribute__((no_stack_protector)) void plat_pvh_start(uint64_t start_info_pa, uint64_t entry_tsc)
+{
+    plat_info.name = "pvh";
+    plat_info.kernel_base = (uintptr_t)kernel_start;
+    plat_info.kernel_len = (uint64_t)(kernel_end - kernel_start);
+    plat_info.kernel_pa = LITH_KERNEL_PHYS;
+    plat_info.entry_tsc = entry_tsc;
+    plat_machine = &machine_pvh;
+    read_start_info(pa_to_va(start_info_pa));
+    map_high_ram();
+    protect_image();
+    plat_info.config = cmdline;
+    plat_info.ring = choose_ring();
+    arch_tables_init(plat_info.ring);
+    arch_cpu_start(0);
+    pagetable_init(kernel_pa_of(pvh_pml4));
+    // The APIC pages and device registers are mapped by tables from a small pool, before mm is up.
+    plat_set_page_source(pvh_early_page, NULL);
+    lapic_init();
+    uint64_t khz = clock_find_tsc_khz();
+    if (!khz)
+        die("lith: the TSC's rate is not known on this machine\n");
+    clock_init(khz, entry_tsc, 0, entry_tsc);
+    pvh_find_devices(cmdline);
+    pvh_control_init();
+    if (plat_info.ring == 3) {
+        __asm__ volatile("wrmsr" ::"c"(MSR_GSBASE), "a"(0), "d"(0));
+        __asm__ volatile("sti");
+        enter_ring3();
+        arch_cpu_start(3);
+    }
+    kernel_main();
+}
