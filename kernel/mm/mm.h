@@ -9,6 +9,7 @@
 // --- physical pages (buddy; orders 0..10; per-CPU caches for order 0) ---
 #define PAGE_ORDER_MAX 10
 #define PAGE_ZERO      1u // zeroed page
+#define PAGE_USER      2u // for a program: leaves the last pages to the kernel
 // Physical address of 2^order contiguous pages with reference count 1, or 0 when memory is short.
 uint64_t page_alloc(unsigned order, unsigned flags);
 void page_free(uint64_t pa, unsigned order); // whatever the count: for exclusive owners
@@ -60,7 +61,9 @@ struct vm_object {
 
 // --- address spaces ---
 struct mm_space;
-extern struct mm_space *mm_current; // the one that is loaded
+// The one that is loaded. mm_space_create sets it if there is none; a second space must not be
+// mapped into while another is loaded.
+extern struct mm_space *mm_current;
 struct mm_space *mm_space_create(void);
 void mm_space_destroy(struct mm_space *s); // unmaps all
 
@@ -68,6 +71,7 @@ void mm_space_destroy(struct mm_space *s); // unmaps all
 // MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_NORESERVE, MAP_POPULATE, MAP_GROWSDOWN, MAP_STACK. Returns
 // the address or -errno with Linux's errors. Takes its own reference on obj. W^X:
 // PROT_WRITE|PROT_EXEC is -EACCES unless the space allows it (mm_allow_wx). May sleep.
+#define MM_MAP_NOWRITE 0x40000000
 long mm_map(struct mm_space *s, uint64_t addr, uint64_t len, int prot, int flags,
             struct vm_object *obj, uint64_t off);
 int mm_unmap(struct mm_space *s, uint64_t addr, uint64_t len);
