@@ -4,11 +4,9 @@
 // devices' queues. What the monitor adds lies below the kernel as long as it fits there, so that
 // a small instance keeps its RAM; untouched pages cost nothing.
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include "abi/bootconfig.h"
@@ -119,30 +117,17 @@ static void *map_or_die(void *at, uint64_t len, int prot, int flags, int fd, uin
     return p;
 }
 
-static int open_file(const char *path, uint64_t *len, const char *what)
-{
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) != 0)
-        fatal("cannot open the %s %s: %s", what, path, strerror(errno));
-    if (!S_ISREG(st.st_mode) || st.st_size <= 0)
-        fatal("the %s %s is empty or not a regular file", what, path);
-    *len = (uint64_t)st.st_size;
-    return fd;
-}
-
 // The kernel's segments go into guest RAM as private mappings of its file: pages that nobody writes
 // stay shared with every other instance.
-static void load_kernel(struct monitor *m, const char *path, uint8_t *ram, uint64_t low_len)
+static void load_kernel(struct monitor *m, const struct options *o, uint8_t *ram, uint64_t low_len)
 {
     static uint8_t header[KERNEL_HEADER_BYTES];
-    uint64_t file_len;
-    const char *why = NULL;
-    int fd = open_file(path, &file_len, "kernel");
+    const char *path = o->kernel, *why = NULL;
+    int fd = o->kernel_fd;
     ssize_t got = pread(fd, header, sizeof header, 0);
     if (got < 0)
         fatal("cannot read the kernel %s: %s", path, strerror(errno));
-    if (kernel_elf_parse(header, (size_t)got, file_len, &m->kernel, &why) != 0)
+    if (kernel_elf_parse(header, (size_t)got, o->kernel_len, &m->kernel, &why) != 0)
         fatal("kernel %s refused: %s", path, why);
     if (m->kernel.len > low_len - LITH_KERNEL_PHYS)
         fatal("--mem is too small for this kernel");
@@ -209,17 +194,16 @@ void boot_load(struct monitor *m, const struct options *o)
         add_region(m, 4 * GIB, m->ram_len - low_len, ram + low_len, true);
         top += m->ram_len - low_len;
     }
-    load_kernel(m, o->kernel, ram, low_len);
+    load_kernel(m, o, ram, low_len);
 
-    uint64_t root_len = 0;
     if (o->root) {
-        int fd = open_file(o->root, &root_len, "root file system");
-        if (root_len > ROOT_MAX)
+        if (o->root_len > ROOT_MAX)
             fatal("the root file system %s is too large", o->root);
-        uint64_t len = round_up(root_len, PAGE_SIZE);
-        uint8_t *root = map_or_die(NULL, len, PROT_READ, MAP_SHARED, fd, 0, "the root file system");
+        uint64_t len = round_up(o->root_len, PAGE_SIZE);
+        uint8_t *root =
+            map_or_die(NULL, len, PROT_READ, MAP_SHARED, o->root_fd, 0, "the root file system");
         add_region(m, round_up(top, LARGE), len, root, false);
-        close(fd);
+        close(o->root_fd);
     }
 
     struct placer p = {m, ram, PAGE_SIZE, LITH_KERNEL_PHYS + m->kernel.len, low_len};
@@ -242,7 +226,7 @@ void boot_load(struct monitor *m, const struct options *o)
         const struct mem_region *r = &m->mem.region[i];
         b->mem[b->mem_count++] = (struct lith_mem){
             .gpa = r->gpa,
-            .len = r->writable ? r->len : root_len,
+            .len = r->writable ? r->len : o->root_len,
             .type = r->writable ? LITH_MEM_RAM : LITH_MEM_ROOT,
         };
     }

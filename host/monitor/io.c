@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: ISC
-// The I/O thread: moves packets between the rings and the backend, and turns SIGTERM and SIGINT
-// into the guest's. While packets come it polls, and guest and monitor send each other no wake-ups;
-// after SPIN_NS without any it asks for doorbells and sleeps.
+// The I/O thread. First it asks KVM for the machine, which takes as long as loading the kernel, so
+// the two are done side by side. Then it moves packets between the rings and the backend, and turns
+// SIGTERM and SIGINT into the guest's. While packets come it polls, and guest and monitor send each
+// other no wake-ups; after SPIN_NS without any it asks for doorbells and sleeps.
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -14,10 +15,12 @@
 
 #define SPIN_NS      20000ull
 #define GRACE_NS     10000000000ull // from the signal to the end by force
+#define REPEAT_NS    200000000ull
 #define IO_STACK_LEN (64 * 1024)
 
 static struct monitor *the_monitor; // for the signal handler
 static volatile sig_atomic_t signals_seen, last_signal;
+static int created_fd, go_fd; // the I/O thread has made the machine; it may serve
 
 static uint64_t now_ns(void)
 {
@@ -40,9 +43,14 @@ static void eventfd_drain(int fd)
 
 static void on_signal(int number)
 {
+    static uint64_t first_ns;
     int saved = errno;
+    uint64_t now = now_ns();
+    if (signals_seen > 0 && now - first_ns < REPEAT_NS)
+        return; // a terminal and whoever passes its signals on mean one
     if (signals_seen++ > 0)
         _exit(EXIT_KILLED); // the second one means it
+    first_ns = now;
     last_signal = number;
     eventfd_signal(the_monitor->stop_fd);
     errno = saved;
@@ -131,7 +139,11 @@ static void *io_main(void *arg)
     struct monitor *m = arg;
     uint64_t deadline_ns = 0, last_work_ns = 0;
     int handed = 0;
+    uint64_t go;
     sigset_t stop;
+    kvm_create(m);
+    eventfd_signal(created_fd);
+    (void)!read(go_fd, &go, sizeof go); // signals stay blocked: EINTR cannot happen
     sigemptyset(&stop);
     sigaddset(&stop, SIGTERM);
     sigaddset(&stop, SIGINT);
@@ -165,13 +177,21 @@ static void *io_main(void *arg)
     return NULL;
 }
 
+static int make_eventfd(int flags)
+{
+    int fd = eventfd(0, EFD_CLOEXEC | flags);
+    if (fd < 0)
+        fatal("eventfd: %s", strerror(errno));
+    return fd;
+}
+
 void io_start(struct monitor *m)
 {
     the_monitor = m;
-    m->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (m->stop_fd < 0)
-        fatal("eventfd: %s", strerror(errno));
-    // Only the I/O thread takes these; one that comes before it runs waits for it.
+    m->stop_fd = make_eventfd(EFD_NONBLOCK);
+    created_fd = make_eventfd(0);
+    go_fd = make_eventfd(0);
+    // Only the I/O thread takes these; one that comes before it serves waits for it.
     sigset_t stop;
     sigemptyset(&stop);
     sigaddset(&stop, SIGTERM);
@@ -187,4 +207,16 @@ void io_start(struct monitor *m)
     int error = pthread_create(&thread, &attr, io_main, m);
     if (error)
         fatal("cannot start the I/O thread: %s", strerror(error));
+}
+
+void io_wait_created(void)
+{
+    uint64_t count;
+    if (read(created_fd, &count, sizeof count) != sizeof count)
+        fatal("the I/O thread is gone: %s", strerror(errno));
+}
+
+void io_serve(void)
+{
+    eventfd_signal(go_fd);
 }

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "monitor/monitor.h"
@@ -138,6 +139,18 @@ static void close_others(struct options *o)
         fatal("cannot close inherited descriptors: %s", strerror(errno));
 }
 
+static int open_file(const char *path, uint64_t *len, const char *what)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) != 0)
+        fatal("cannot open the %s %s: %s", what, path, strerror(errno));
+    if (!S_ISREG(st.st_mode) || st.st_size <= 0)
+        fatal("the %s %s is empty or not a regular file", what, path);
+    *len = (uint64_t)st.st_size;
+    return fd;
+}
+
 static void open_net(struct monitor *m, const char *net)
 {
     m->has_net = true;
@@ -161,14 +174,18 @@ int main(int argc, char **argv)
     close_others(&options);
     m->virt = host_virt();
     m->ring = options.ring >= 0 ? options.ring : m->virt == VIRT_NONE ? 3 : 0;
+    options.kernel_fd = open_file(options.kernel, &options.kernel_len, "kernel");
+    options.root_fd =
+        options.root ? open_file(options.root, &options.root_len, "root file system") : -1;
     if (options.net)
         open_net(m, options.net);
-    kvm_create(m);
-    boot_load(m, &options);
-    kvm_set_up(m);
     sandbox_drop_privileges();
     io_start(m);
+    boot_load(m, &options);
+    io_wait_created();
+    kvm_set_up(m);
     boot_finish(m);
     sandbox_enter(m);
+    io_serve();
     kvm_run_guest(m);
 }

@@ -234,28 +234,28 @@ struct monitor {
     struct net_device net; // I/O thread only
 };
 
-// What the command line says (main.c).
+// What the command line says (main.c). Files are open before the capabilities go.
 struct options {
     const char *kernel, *root, *net;
+    int kernel_fd, root_fd; // root_fd -1: none
+    uint64_t kernel_len, root_len;
     uint64_t mem_bytes;
     int config_fd;
     int ring; // -1: choose
     uint8_t mac[6];
 };
 
-// Guest memory, image, page tables and boot block (boot.c). boot_load maps and fills; the calls
-// after it complete the boot block when more is known.
-void boot_load(struct monitor *m, const struct options *options);
-void boot_finish(struct monitor *m);
-
-// KVM (kvm.c). kvm_create before boot_load (it only opens), kvm_set_up after it.
-void kvm_create(struct monitor *m);
-void kvm_set_up(struct monitor *m);
-_Noreturn void kvm_run_guest(struct monitor *m);
+// In the order of start; any failure ends the process.
 enum virt host_virt(void);
-
-void io_start(struct monitor *m);   // starts the I/O thread; SIGTERM and SIGINT are blocked here
 void sandbox_drop_privileges(void); // before any thread: capabilities, new privileges, limits
+void io_start(struct monitor *m);   // starts the I/O thread, which first calls kvm_create()
+void kvm_create(struct monitor *m); // opens KVM and creates the machine; I/O thread
+void boot_load(struct monitor *m, const struct options *options); // guest memory and what is in it
+void io_wait_created(void);
+void kvm_set_up(struct monitor *m);          // memory slots, interrupts, vCPU, first registers
+void boot_finish(struct monitor *m);         // clocks and entropy, last of all
 void sandbox_enter(const struct monitor *m); // all threads: the system call filter
+void io_serve(void);                         // lets the I/O thread serve
+_Noreturn void kvm_run_guest(struct monitor *m);
 
 #endif

@@ -105,7 +105,10 @@ for ring in 0 3; do
             result $? "private memory below 2 MiB, ring $ring"
         else
             kill -TERM $pid
-            usleep 300000
+            kill -INT $pid # at once: the same wish, from someone else
+            usleep 500000
+            kill -0 $pid
+            result $? "signals that come together are one, ring $ring"
             kill -TERM $pid
             wait $pid
             status=$?
