@@ -62,6 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct elf_symbol symbols[] = {{"f", 0, 32}, {"g", 32, 200}};
     struct elf_spec spec = {.no_sections = mode & 2,
                             .note = mode & 4,
+                            .stack = mode & 64,
                             .type = mode & 8 ? ET_EXEC : ET_DYN,
                             .symbols = symbols,
                             .symbol_count = mode & 16 ? 2 : 0};

@@ -53,9 +53,9 @@ same() {
 }
 
 mkdir -p "$root" "$tmp/www"
-programs="/bin/true /bin/ls /usr/bin/sqlite3 /usr/bin/python3 /usr/sbin/nginx"
+programs="/bin/true /bin/ls /usr/bin/sqlite3 /usr/bin/python3 /usr/sbin/nginx $bin/omp"
 for program in $programs; do
-    [ -x "$program" ] || { echo "Bail out! $program is missing: make deps"; exit 1; }
+    [ -x "$program" ] || { echo "Bail out! $program is missing: make deps native-tests"; exit 1; }
 done
 
 # The programs, and every library that one of them or a Python module needs.
@@ -111,6 +111,8 @@ ok $? "sqlite3 on disk: the same database file"
 same "python3: version and modules" /usr/bin/python3 -c 'import sys, json, zlib, hashlib, socket, ssl
 print(sys.version, json.dumps({"a": 1}), hashlib.sha256(b"x").hexdigest(), zlib.crc32(b"x"))'
 same "python3: threads, signals, sockets, fork, mmap" /usr/bin/python3 tests/native/calls.py
+export OMP_WAIT_POLICY=passive OMP_NUM_THREADS=4 # wait in the kernel, not by spinning
+same "libgomp: barriers, locks" "$bin/omp"
 
 # nginx, one process, on a free loopback port.
 head -c 3000000 /dev/urandom >"$tmp/www/blob"

@@ -37,6 +37,7 @@ struct elf_spec {
     uint16_t type;    // 0: ET_DYN
     bool no_sections; // no section table at all
     bool note;        // a PT_NOTE, first in the table
+    bool stack;       // a PT_GNU_STACK, last in the table
 };
 
 static inline void elf_put_chunk(uint8_t *file, size_t at, const uint8_t *data, size_t len,
@@ -147,6 +148,8 @@ static inline void elf_build(uint8_t file[ELF_LEN], const struct elf_spec *spec)
                                .p_filesz = 4096,
                                .p_memsz = 4096,
                                .p_align = 4096};
+    if (spec->stack)
+        ph[phnum++] = (Elf64_Phdr){.p_type = PT_GNU_STACK, .p_flags = PF_R | PF_W};
     memcpy(file + sizeof(Elf64_Ehdr), ph, phnum * sizeof(ph[0]));
     Elf64_Ehdr eh = {.e_type = spec->type ? spec->type : ET_DYN,
                      .e_machine = EM_X86_64,

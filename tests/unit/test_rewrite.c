@@ -464,6 +464,18 @@ static void stub_room(void **state)
     expect(&o, CODE(0x48, 0x89, 0xf8, 0xcc, 0x90, RET));
     done(&o);
 
+    // Without a note, static programs give PT_GNU_STACK; libraries do not.
+    spec.stack = true;
+    o = run_flags(&spec, 0);
+    assert_int_equal(o.report.left, 1);
+    done(&o);
+    spec.type = ET_EXEC;
+    o = run_flags(&spec, 0);
+    assert_int_equal(o.report.left, 0);
+    done(&o);
+    spec.stack = false;
+    spec.type = ET_DYN;
+
     spec.note = true;
     o = run_flags(&spec, 0);
     assert_true(o.report.page_appended);

@@ -96,16 +96,12 @@ unsigned decode_insn_traits(const ZydisDecodedInstruction *insn, const uint8_t *
             return 0;
         if (sib && base == 4)
             return TRAIT_RED_ZONE;
-        return base == 5 ? TRAIT_FRAME_BELOW : 0;
+        return base == 5 ? TRAIT_BELOW_RBP : 0;
     }
-    // `mov %rsp,reg` for any register but rbp (whose accesses are seen above).
-    if (insn->mnemonic == ZYDIS_MNEMONIC_MOV && insn->length == 3 && insn->raw.rex.W) {
-        unsigned from = bytes[1] == 0x89 ? insn->raw.modrm.reg : insn->raw.modrm.rm;
-        unsigned to = bytes[1] == 0x89 ? insn->raw.modrm.rm : insn->raw.modrm.reg;
-        bool extended = bytes[1] == 0x89 ? insn->raw.rex.R : insn->raw.rex.B;
-        if ((bytes[1] == 0x89 || bytes[1] == 0x8b) && from == 4 && !extended && to != 5)
-            return TRAIT_FRAME_BELOW;
-    }
+    // mov %rsp,%rbp in either encoding
+    if (insn->length == 3 &&
+        (!memcmp(bytes, "\x48\x89\xe5", 3) || !memcmp(bytes, "\x48\x8b\xec", 3)))
+        return TRAIT_FRAME;
     return 0;
 }
 

@@ -270,8 +270,7 @@ void frames_mark_landing_pads(struct context *ctx, const struct function *functi
     if (c.bad || len > (size_t)(c.end - c.p))
         return;
     c.end = c.p + len;
-    while (!c.bad && c.p < c.end && ctx->budget) {
-        ctx->budget--;
+    while (!c.bad && c.p < c.end && budget_take(ctx, 1)) {
         cursor_encoded(&c, site_encoding);
         cursor_encoded(&c, site_encoding);
         uint64_t pad = cursor_encoded(&c, site_encoding);

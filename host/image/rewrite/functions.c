@@ -184,7 +184,8 @@ bool functions_collect(struct context *ctx)
     for (unsigned i = 0; i < ctx->elf.section_count; i++) {
         Elf64_Shdr table;
         if (!elf_section(&ctx->elf, i, &table) ||
-            (table.sh_type != SHT_SYMTAB && table.sh_type != SHT_DYNSYM))
+            (table.sh_type != SHT_SYMTAB && table.sh_type != SHT_DYNSYM) ||
+            !budget_take(ctx, table.sh_size))
             continue;
         if (!collect_symbols(ctx, &table))
             return false;

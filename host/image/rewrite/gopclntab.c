@@ -31,11 +31,13 @@ static uint64_t entry(const struct table *t, uint64_t index)
 }
 
 // In position-independent programs the table's text start is a relocation; its addend has it.
-static uint64_t relocated_value(const struct elf *elf, uint64_t vaddr)
+static uint64_t relocated_value(struct context *ctx, uint64_t vaddr)
 {
+    const struct elf *elf = &ctx->elf;
     for (unsigned i = 0; i < elf->section_count; i++) {
         Elf64_Shdr s;
-        if (!elf_section(elf, i, &s) || s.sh_type != SHT_RELA || !(s.sh_flags & SHF_ALLOC))
+        if (!elf_section(elf, i, &s) || s.sh_type != SHT_RELA || !(s.sh_flags & SHF_ALLOC) ||
+            !budget_take(ctx, s.sh_size))
             continue;
         for (uint64_t at = 0; at + sizeof(Elf64_Rela) <= s.sh_size; at += sizeof(Elf64_Rela)) {
             Elf64_Rela rela;
@@ -47,8 +49,9 @@ static uint64_t relocated_value(const struct elf *elf, uint64_t vaddr)
     return 0;
 }
 
-static bool open_table(const struct elf *elf, struct table *t)
+static bool open_table(struct context *ctx, struct table *t)
 {
+    const struct elf *elf = &ctx->elf;
     Elf64_Shdr section;
     if (!elf_section_named(elf, ".gopclntab", &section) &&
         !elf_section_named(elf, ".data.rel.ro.gopclntab", &section))
@@ -69,7 +72,7 @@ static bool open_table(const struct elf *elf, struct table *t)
     case MAGIC_1_20:
         t->text = field(t, 24);
         if (!t->text)
-            t->text = relocated_value(elf, section.sh_addr + 24);
+            t->text = relocated_value(ctx, section.sh_addr + 24);
         t->names = field(t, 32);
         t->functab = field(t, 64);
         t->entry_len = 4;
@@ -87,7 +90,7 @@ static bool open_table(const struct elf *elf, struct table *t)
 bool go_collect(struct context *ctx)
 {
     struct table t = {0};
-    if (!open_table(&ctx->elf, &t))
+    if (!open_table(ctx, &t))
         return true;
     for (uint64_t i = 0; i < t.count; i++) {
         uint64_t start = t.text + entry(&t, 2 * i), end = t.text + entry(&t, 2 * i + 2);

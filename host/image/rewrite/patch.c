@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: ISC
 // Carries the plans out in a copy of the file: calls and jumps in place, stubs in the zero slack
 // behind a code segment, or else in a new segment at the end of the file that takes the place of
-// a PT_NOTE in the program header table.
+// a note in the program header table.
 #include "image/rewrite/private.h"
 
 #include "abi/gate.h"
@@ -63,23 +63,28 @@ static size_t slack_behind(const struct elf *elf, const struct load *load)
     return room;
 }
 
-// The note that can best be spared: GNU properties, of which nothing depends on x86-64 without
-// CET; else the last one.
-static int spare_note(const struct elf *elf)
+// The program header that can best be spared: a note of GNU properties, on which nothing depends
+// without CET; else the last note. Static programs without any note (musl's) give their
+// PT_GNU_STACK, which says what holds anyway: no stack is executable. Not so in libraries and
+// programs of glibc's ld.so, which takes its absence as a wish for executable stacks.
+static int spare_header(const struct elf *elf)
 {
-    int spare = -1;
+    int note = -1, stack = -1;
+    bool is_static = elf->eh.e_type == ET_EXEC;
     for (unsigned i = 0; i < elf->eh.e_phnum; i++) {
         const Elf64_Phdr *ph = &elf->ph[i];
+        is_static &= ph->p_type != PT_INTERP && ph->p_type != PT_DYNAMIC;
+        if (ph->p_type == PT_GNU_STACK && !(ph->p_flags & PF_X))
+            stack = i;
         if (ph->p_type != PT_NOTE)
             continue;
-        spare = i;
-        if (ph->p_filesz >= sizeof(Elf64_Nhdr) && ph->p_offset < elf->len &&
-            elf->len - ph->p_offset >= sizeof(Elf64_Nhdr) &&
+        note = i;
+        if (ph->p_offset < elf->len && elf->len - ph->p_offset >= sizeof(Elf64_Nhdr) &&
             load32(elf->data + ph->p_offset + offsetof(Elf64_Nhdr, n_type)) ==
                 NT_GNU_PROPERTY_TYPE_0)
             break;
     }
-    return spare;
+    return note >= 0 || !is_static ? note : stack;
 }
 
 // Gives every stub a place. Returns the bytes that the slack does not hold.
@@ -107,7 +112,7 @@ static bool append_room(const struct elf *elf, struct rooms *rooms, size_t len)
 {
     const struct load *last = &elf->loads[elf->load_count - 1];
     uint64_t vaddr = (last->vaddr + last->memsz + PAGE - 1) & ~(PAGE - 1);
-    if (spare_note(elf) < 0 || vaddr + len + PAGE > ADDRESS_MAX)
+    if (spare_header(elf) < 0 || vaddr + len + PAGE > ADDRESS_MAX)
         return false;
     rooms->appended = true;
     rooms->list[rooms->count++] =
@@ -236,7 +241,7 @@ static void write_headers(struct context *ctx, const struct rooms *rooms)
         const struct room *room = &rooms->list[k];
         if (rooms->appended && k == rooms->count - 1) {
             // The loader wants PT_LOADs in ascending order: the new one goes behind the last.
-            unsigned note = spare_note(elf), end = elf->loads[elf->load_count - 1].phdr;
+            unsigned spare = spare_header(elf), end = elf->loads[elf->load_count - 1].phdr;
             Elf64_Phdr load = {.p_type = PT_LOAD,
                                .p_flags = PF_R | PF_X,
                                .p_offset = room->offset,
@@ -245,11 +250,11 @@ static void write_headers(struct context *ctx, const struct rooms *rooms)
                                .p_filesz = room->len,
                                .p_memsz = room->len,
                                .p_align = PAGE};
-            if (note < end) {
-                memmove(&elf->ph[note], &elf->ph[note + 1], (end - note) * sizeof(load));
+            if (spare < end) {
+                memmove(&elf->ph[spare], &elf->ph[spare + 1], (end - spare) * sizeof(load));
                 elf->ph[end] = load;
             } else {
-                memmove(&elf->ph[end + 2], &elf->ph[end + 1], (note - end - 1) * sizeof(load));
+                memmove(&elf->ph[end + 2], &elf->ph[end + 1], (spare - end - 1) * sizeof(load));
                 elf->ph[end + 1] = load;
             }
             continue;

@@ -83,7 +83,8 @@ struct context {
     ZydisDecoder decoder;
     struct functions functions;
     uint8_t *targets; // one bit per file offset: may be jumped to
-    // Steps left for tables that several functions may name again and again.
+    // Steps left for tables that sections or functions may name again and again. 0: too many, so
+    // that targets may be unknown and nothing is changed.
     size_t budget;
     unsigned flags;
     struct rewrite_report *report;
@@ -115,6 +116,13 @@ static inline void store32(uint8_t *p, uint32_t v)
     __builtin_memcpy(p, &v, sizeof(v));
 }
 
+// Takes `steps` from the budget; false (and no budget left) when there are not enough.
+static inline bool budget_take(struct context *ctx, size_t steps)
+{
+    ctx->budget = ctx->budget > steps ? ctx->budget - steps : 0;
+    return ctx->budget;
+}
+
 // functions.c: sorted, disjoint function ranges from all sources. The add functions return false
 // when out of memory.
 bool functions_collect(struct context *ctx);
@@ -144,9 +152,10 @@ struct insn {
     uint8_t disp_at; // INSN_RIP: where the 32-bit displacement lies in the instruction
 };
 enum function_trait {
-    TRAIT_RED_ZONE = 1u << 0,    // may keep data below rsp
-    TRAIT_CALLS = 1u << 1,       // contains a call
-    TRAIT_FRAME_BELOW = 1u << 2, // would have data below rsp if it makes no calls
+    TRAIT_RED_ZONE = 1u << 0,  // keeps data below rsp
+    TRAIT_CALLS = 1u << 1,     // contains a call
+    TRAIT_FRAME = 1u << 2,     // copies rsp to rbp
+    TRAIT_BELOW_RBP = 1u << 3, // has data below rbp: in a leaf with a frame, that is below rsp
 };
 bool decode_one(const struct context *ctx, size_t offset, size_t hi, ZydisDecodedInstruction *insn);
 unsigned decode_insn_flags(const ZydisDecodedInstruction *insn);

@@ -21,13 +21,13 @@ static enum rewrite_result rewrite_opened(struct context *ctx)
     if (ZYAN_FAILED(
             ZydisDecoderInit(&ctx->decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)))
         return REWRITE_NO_MEMORY;
+    ctx->budget = 8 * ctx->elf.len + (1u << 20); // real files need less than a quarter
     if (!functions_collect(ctx) || !sites_find(ctx))
         return REWRITE_NO_MEMORY;
-    if (ctx->report->found > SITES_MAX)
+    if (ctx->report->found > SITES_MAX || !ctx->budget)
         return REWRITE_MALFORMED;
     if (!ctx->report->found)
         return REWRITE_UNCHANGED;
-    ctx->budget = 4 * ctx->elf.len + (1u << 20);
     if (!targets_collect(ctx))
         return REWRITE_NO_MEMORY;
     if (!ctx->budget)

@@ -50,7 +50,7 @@ enum rewrite_reason {
     REWRITE_REASON_NONE,       // rewritten
     REWRITE_REASON_UNDECODED,  // its function does not decode to its end: may be data, not touched
     REWRITE_REASON_NEIGHBOURS, // the instructions around it cannot be moved (branches, targets)
-    REWRITE_REASON_NO_ROOM,    // no slack in a code page, no PT_NOTE to turn into a page of stubs
+    REWRITE_REASON_NO_ROOM,    // no slack in a code page, no program header to spare
     REWRITE_REASON_OUT_OF_REACH, // a displacement would exceed 32 bits
     REWRITE_REASONS
 };

@@ -34,7 +34,7 @@ static bool find_in_function(struct context *ctx, const struct function *functio
 {
     struct rewrite_report *report = ctx->report;
     size_t first = report->found, at = function->lo;
-    while (at < function->hi) {
+    while (at < function->hi && report->found <= SITES_MAX) {
         ZydisDecodedInstruction insn;
         if (!decode_one(ctx, at, function->hi, &insn))
             break;
@@ -144,7 +144,7 @@ static bool must_not_push(const struct body *body, int number)
         return true;
     // A gap holds several functions, so that one's calls say nothing about another.
     bool leaf = !(body->traits & TRAIT_CALLS) || body->function->source == SOURCE_GAP;
-    if (leaf && (body->traits & TRAIT_FRAME_BELOW))
+    if (leaf && (body->traits & TRAIT_FRAME) && (body->traits & TRAIT_BELOW_RBP))
         return true;
     if (number == NR_EXIT)
         return true;

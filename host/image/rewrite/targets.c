@@ -45,12 +45,14 @@ static void mark_tables(struct context *ctx)
     targets_mark(ctx, elf->eh.e_entry);
     for (unsigned i = 0; i < elf->section_count; i++) {
         Elf64_Shdr s;
-        if (!elf_section(elf, i, &s))
+        if (!elf_section(elf, i, &s) ||
+            (s.sh_type != SHT_RELA && s.sh_type != SHT_SYMTAB && s.sh_type != SHT_DYNSYM) ||
+            !budget_take(ctx, s.sh_size))
             continue;
-        if (s.sh_type == SHT_RELA)
+        if (s.sh_type == SHT_RELA) {
             mark_relocations(ctx, s.sh_offset, s.sh_size);
-        if (s.sh_type != SHT_SYMTAB && s.sh_type != SHT_DYNSYM)
             continue;
+        }
         for (uint64_t at = 0; at + sizeof(Elf64_Sym) <= s.sh_size; at += sizeof(Elf64_Sym))
             targets_mark(ctx, load64(elf->data + s.sh_offset + at + offsetof(Elf64_Sym, st_value)));
     }
@@ -83,7 +85,7 @@ static void mark_jump_table(struct context *ctx, uint64_t vaddr)
     size_t offset, avail, ignored;
     if (!elf_locate(&ctx->elf, vaddr, &offset, &avail))
         return;
-    for (; avail >= 4 && ctx->budget; avail -= 4, offset += 4, ctx->budget--) {
+    for (; avail >= 4 && budget_take(ctx, 1); avail -= 4, offset += 4) {
         uint64_t target = vaddr + (uint64_t)(int32_t)load32(ctx->elf.data + offset);
         if (!elf_code_offset(&ctx->elf, target, &ignored))
             break;
