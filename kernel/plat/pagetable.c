@@ -73,7 +73,6 @@ static uint64_t *walk(uint64_t va, bool create)
             uint64_t pa = create && page_alloc_fn ? page_alloc_fn() : 0;
             if (!pa)
                 return NULL;
-            memset(pa_to_va(pa), 0, PAGE_SIZE);
             *e = pa | PTE_P | PTE_W | PTE_U | PTE_A;
         } else if (*e & PTE_LARGE) {
             if (!create || !split_large(e))
@@ -197,6 +196,35 @@ bool plat_query(uint64_t va, uint64_t *pa, unsigned *prot)
                     ? 0
                     : PLAT_READ | (e & PTE_W ? PLAT_WRITE : 0) | (e & PTE_NX ? 0 : PLAT_EXEC);
     return true;
+}
+
+uint64_t plat_next_mapped(uint64_t va, uint64_t end)
+{
+    for (uint64_t a = va; a < end;) {
+        uint64_t *t = pa_to_va(pml4_pa), span = 0;
+        for (int level = 3; level > 0 && !span; level--) {
+            uint64_t e = t[index_at(a, (unsigned)level)];
+            if (!(e & PTE_P))
+                span = 1ull << (PAGE_SHIFT + 9 * level);
+            else if (e & PTE_LARGE)
+                return a;
+            else
+                t = table_at(e);
+        }
+        if (!span) {
+            uint64_t stop = MIN(end, ALIGN_DOWN(a, 0x200000ul) + 0x200000);
+            for (; a < stop; a += PAGE_SIZE) {
+                if (t[index_at(a, 0)] & PTE_ADDR)
+                    return a;
+            }
+            continue;
+        }
+        uint64_t next = ALIGN_DOWN(a, span) + span;
+        if (next < a)
+            break;
+        a = next;
+    }
+    return end;
 }
 
 bool plat_test_clear_dirty(uint64_t va, bool *dirty)

@@ -75,6 +75,7 @@ __attribute__((no_stack_protector)) void plat_kvm_start(const struct lith_boot *
     plat_info.kernel_base = (uintptr_t)kernel_start;
     plat_info.kernel_len = (uint64_t)(kernel_end - kernel_start);
     plat_info.kernel_pa = boot.kernel_gpa;
+    plat_info.ram_zeroed = true; // the monitor gives fresh anonymous memory
     plat_info.exec_tsc = boot.exec_tsc;
     plat_info.entry_tsc = entry_tsc;
     if (boot.magic != LITH_BOOT_MAGIC || boot.version != LITH_BOOT_VERSION ||

@@ -135,6 +135,14 @@ static unsigned choose_ring(void)
     return arch_tsc() - t0 > 100000 ? 3 : 0;
 }
 
+// KVM's and QEMU's VMMs start with zeroed memory, of which firmware touches only the first MiB.
+static bool ram_is_fresh(void)
+{
+    uint32_t r[4];
+    cpuid(0x40000000, 0, r);
+    return r[1] == 0x4b4d564b || r[1] == 0x54474354; // "KVMK", "TCGT"
+}
+
 static void enter_ring3(void)
 {
     __asm__ volatile("mov %%rsp, %%rax\n\t"
@@ -163,6 +171,7 @@ __attribute__((no_stack_protector)) void plat_pvh_start(uint64_t start_info_pa, 
     map_high_ram();
     protect_image();
     plat_info.config = cmdline;
+    plat_info.ram_zeroed = ram_is_fresh();
     plat_info.ring = choose_ring();
     arch_tables_init(plat_info.ring);
     arch_cpu_start(0);

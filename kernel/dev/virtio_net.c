@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: ISC
+// virtio-net (virtio 1.2, section 5.1): receive buffers that go up to the stack as they are, mergeable;
+// transmit of packet chains without copying; checksum and segmentation offload both ways. Interrupts only
+// while the CPU sleeps or runs a program: under load the poller finds the work by itself.
+#include <asm/errno.h>
+#include "dev/virtio.h"
+
+#define NET_F_CSUM       (1ull << 0)
+#define NET_F_GUEST_CSUM (1ull << 1)
+#define NET_F_MTU        (1ull << 3)
+#define NET_F_MAC        (1ull << 5)
+#define NET_F_GUEST_TSO4 (1ull << 7)
+#define NET_F_HOST_TSO4  (1ull << 11)
+#define NET_F_MRG_RXBUF  (1ull << 15)
+#define NET_F_STATUS     (1ull << 16)
+#define WANTED                                                                                       \
+    (NET_F_CSUM | NET_F_GUEST_CSUM | NET_F_MTU | NET_F_MAC | NET_F_GUEST_TSO4 | NET_F_HOST_TSO4 |    \
+     NET_F_MRG_RXBUF | NET_F_STATUS | VIRTIO_F_EVENT_IDX)
+
+#define HDR_NEEDS_CSUM 1
+#define HDR_DATA_VALID 2
+struct net_hdr {
+    uint8_t flags, gso_type;
+    uint16_t hdr_len, gso_size, csum_start, csum_offset, num_buffers;
+};
+compile_assert(net_hdr_is_12_bytes, sizeof(struct net_hdr) == 12);
+
+#define RX_RING      256
+#define RX_BUDGET    64  // packets a poll hands up before others get their turn
+#define TX_PIECES    20  // descriptors one packet may take: 64 KiB in 4 KiB pieces, and headers
+#define RX_MERGE_MAX 40  // buffers of one received packet: 64 KiB in 1.8 KiB pieces
+
+struct virtio_net {
+    struct netdev dev;
+    struct poller poller;
+    struct virtio_dev vdev;
+    struct virtq rx, tx;
+    unsigned rx_target; // buffers kept in the receive ring: fewer in small instances
+    bool rx_starved;
+};
+
+static struct pktbuf *alloc_rx(void)
+{
+    struct pktbuf *p = pkt_alloc_urgent(PKT_ROOM_MTU);
+    if (p)
+        p->data = p->head + PKT_HEADROOM - sizeof(struct net_hdr); // so that the frame starts at the head room's end
+    return p;
+}
+
+static uint32_t rx_room(const struct pktbuf *p)
+{
+    return p->size - (uint32_t)(p->data - p->head);
+}
+
+static void fill_rx(struct virtio_net *n)
+{
+    while (n->rx.size - n->rx.free_count < n->rx_target) {
+        struct pktbuf *p = alloc_rx();
+        if (!p)
+            break;
+        struct virtq_buf b = {va_to_pa(p->data), rx_room(p), true};
+        if (!virtq_add(&n->rx, &b, 1, p)) {
+            pkt_free(p);
+            break;
+        }
+    }
+    virtq_kick(&n->rx);
+}
+
+static void reclaim_tx(struct virtio_net *n)
+{
+    struct pktbuf *p;
+    while ((p = virtq_take(&n->tx, NULL)))
+        pkt_free(p);
+}
+
+static void set_offload(struct pktbuf *p, const struct net_hdr *h)
+{
+    p->flags &= (uint8_t) ~(PKT_CSUM_PARTIAL | PKT_CSUM_VALID);
+    // NEEDS_CSUM: the packet never left this host, its checksum is only partial, its bytes are sound.
+    if (h->flags & (HDR_NEEDS_CSUM | HDR_DATA_VALID))
+        p->flags |= PKT_CSUM_VALID;
+    p->gso_type = h->gso_type & 0x7f;
+    p->gso_size = h->gso_size;
+    p->hdr_len = h->hdr_len;
+}
+
+// Takes one packet with all its merged buffers; NULL: none, or a broken one (*again says which).
+static struct pktbuf *take_rx(struct virtio_net *n, bool *again)
+{
+    uint32_t len;
+    struct net_hdr h;
+    struct pktbuf *p = virtq_take(&n->rx, &len);
+    *again = p != NULL;
+    if (!p)
+        return NULL;
+    if (len < sizeof(h) + 14 || len > rx_room(p)) {
+        pkt_free(p);
+        n->dev.rx_dropped++;
+        return NULL;
+    }
+    memcpy(&h, p->data, sizeof(h));
+    p->data += sizeof(h);
+    p->len = p->total = len - (uint32_t)sizeof(h);
+    unsigned pieces = n->vdev.features & NET_F_MRG_RXBUF ? h.num_buffers : 1;
+    bool bad = pieces == 0 || pieces > RX_MERGE_MAX;
+    for (unsigned i = 1; i < pieces && !bad; i++) {
+        struct pktbuf *piece = virtq_take(&n->rx, &len);
+        bad = !piece || len == 0 || len > rx_room(piece);
+        if (piece && bad)
+            pkt_free(piece);
+        if (bad)
+            break;
+        piece->len = piece->total = len;
+        pkt_append(p, piece);
+    }
+    if (bad) {
+        pkt_free(p);
+        n->dev.rx_dropped++;
+        return NULL;
+    }
+    set_offload(p, &h);
+    return p;
+}
+
+static bool net_poll(struct poller *poller)
+{
+    struct virtio_net *n = container_of(poller, struct virtio_net, poller);
+    unsigned count = 0;
+    bool again = true;
+    virtio_dev_ack(&n->vdev);
+    if (virtq_has_used(&n->tx))
+        reclaim_tx(n);
+    while (count < RX_BUDGET && again) {
+        struct pktbuf *p = take_rx(n, &again);
+        if (p) {
+            n->dev.rx_packets++;
+            n->dev.rx_bytes += p->total;
+            n->dev.receive(&n->dev, p);
+        }
+        count += again;
+        if (!again) { // asked for an interrupt: what came in between would not raise one
+            virtq_interrupts(&n->rx, true);
+            again = virtq_has_used(&n->rx);
+        }
+    }
+    if (count) {
+        fill_rx(n);
+        n->dev.receive_done(&n->dev);
+    } else if (n->rx.free_count > n->rx.size - n->rx_target) {
+        fill_rx(n);
+    }
+    return count > 0;
+}
+
+// The header goes into the packet's head room; the rest of the chain is referenced as it lies.
+static bool net_transmit(struct netdev *dev, struct pktbuf *p, bool more)
+{
+    struct virtio_net *n = container_of(dev, struct virtio_net, dev);
+    struct virtq_buf bufs[TX_PIECES];
+    unsigned count = 0;
+    uint32_t bytes = p->total;
+    struct net_hdr h = {0};
+    if (p->flags & PKT_CSUM_PARTIAL) {
+        h.flags = HDR_NEEDS_CSUM;
+        h.csum_start = p->csum_start;
+        h.csum_offset = p->csum_offset;
+    }
+    if (p->gso_type) {
+        h.gso_type = p->gso_type;
+        h.gso_size = p->gso_size;
+        h.hdr_len = p->hdr_len;
+    }
+    if (n->tx.free_count < TX_PIECES)
+        reclaim_tx(n);
+    memcpy(pkt_push(p, sizeof(h)), &h, sizeof(h));
+    for (struct pktbuf *f = p; f; f = f->frag) {
+        if (!f->len)
+            continue;
+        if (count == TX_PIECES)
+            goto drop;
+        bufs[count++] = (struct virtq_buf){va_to_pa(f->data), f->len, false};
+    }
+    if (!virtq_add(&n->tx, bufs, count, p))
+        goto drop;
+    dev->tx_packets++;
+    dev->tx_bytes += bytes;
+    if (!more)
+        virtq_kick(&n->tx);
+    return true;
+drop:
+    dev->tx_dropped++;
+    pkt_free(p);
+    virtq_kick(&n->tx);
+    return false;
+}
+
+static void net_flush(struct netdev *dev)
+{
+    virtq_kick(&container_of(dev, struct virtio_net, dev)->tx);
+}
+
+static int net_probe(unsigned i, struct virtio_net *n)
+{
+    n->dev.mtu = 1500;
+    if (n->vdev.features & NET_F_MAC) {
+        memcpy(n->dev.mac, n->vdev.config, 6);
+    } else {
+        random_bytes(n->dev.mac, 6);
+        n->dev.mac[0] = (n->dev.mac[0] & 0xfe) | 2; // local, unicast
+    }
+    if (n->vdev.features & NET_F_MTU) {
+        uint16_t mtu;
+        memcpy(&mtu, n->vdev.config + 10, 2);
+        if (mtu >= 576)
+            n->dev.mtu = (uint16_t)MIN((unsigned)mtu, 1500u); // a receive buffer holds one such frame
+    }
+    if (n->vdev.features & NET_F_CSUM)
+        n->dev.features |= NETDEV_CSUM_TX;
+    if (n->vdev.features & NET_F_HOST_TSO4)
+        n->dev.features |= NETDEV_TSO4;
+    if (n->vdev.features & NET_F_GUEST_CSUM)
+        n->dev.features |= NETDEV_CSUM_RX;
+    int e = virtio_queue_init(&n->vdev, i, 0, RX_RING, &n->rx);
+    if (!e)
+        e = virtio_queue_init(&n->vdev, i, 1, VIRTQ_SIZE_MAX, &n->tx);
+    if (e)
+        return e;
+    // 2 KiB a buffer: an eighth of the memory at most, at least 16 for a burst.
+    uint64_t share = plat_info.ram_total / 32 / 2048;
+    n->rx_target = (unsigned)MIN(MAX(share, 16ul), (uint64_t)n->rx.size);
+    n->dev.transmit = net_transmit;
+    n->dev.flush = net_flush;
+    n->dev.link_up = true;
+    virtq_interrupts(&n->tx, false); // sent buffers are reclaimed with the next packet
+    n->poller.poll = net_poll;
+    n->poller.vectors = n->vdev.vectors;
+    virtio_dev_ready(&n->vdev);
+    fill_rx(n);
+    virtq_interrupts(&n->rx, true);
+    return 0;
+}
+
+static int virtio_net_init(void)
+{
+    unsigned count = 0;
+    uint64_t want = WANTED;
+    if (!netdev_attach)
+        return 0;
+    for (unsigned i = 0; i < plat_info.dev_count; i++) {
+        struct virtio_net *n = kzalloc(sizeof(*n));
+        if (!n)
+            return -ENOMEM;
+        // Large receive needs mergeable buffers: the ring's are of one frame each.
+        if (!virtio_dev_open(i, 1, want, &n->vdev)) {
+            kfree(n);
+            continue;
+        }
+        lib_snprintf(n->dev.name, sizeof(n->dev.name), "eth%u", count++);
+        int e = net_probe(i, n);
+        if (e) {
+            log_error("%s: virtio-net cannot be set up (error %d)", n->dev.name, -e);
+            continue;
+        }
+        netdev_attach(&n->dev);
+        sched_add_poller(&n->poller);
+    }
+    return 0;
+}
+INIT_RECORD(INIT_DEV, virtio_net_init);
