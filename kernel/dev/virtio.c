@@ -1,33 +1,33 @@
 // SPDX-License-Identifier: ISC
-// Split virtqueues and the two ways to find a device: configured beforehand by our monitor (abi/boot.h),
-// or behind virtio-mmio registers (virtio 1.2, section 4.2), which other VMMs offer.
+// Split virtqueues and the two ways to find a device: configured beforehand by our monitor
+// (abi/boot.h), or behind virtio-mmio registers (virtio 1.2, section 4.2), which other VMMs offer.
 #include <asm/errno.h>
 #include "dev/virtio.h"
 #include "abi/boot.h"
 
 // virtio-mmio registers, as indices of 32-bit words.
-#define MMIO_VERSION        (0x004 / 4)
-#define MMIO_DEVICE_ID      (0x008 / 4)
-#define MMIO_DEV_FEATURES   (0x010 / 4)
-#define MMIO_DEV_FEAT_SEL   (0x014 / 4)
-#define MMIO_DRV_FEATURES   (0x020 / 4)
-#define MMIO_DRV_FEAT_SEL   (0x024 / 4)
-#define MMIO_QUEUE_SEL      (0x030 / 4)
-#define MMIO_QUEUE_NUM_MAX  (0x034 / 4)
-#define MMIO_QUEUE_NUM      (0x038 / 4)
-#define MMIO_QUEUE_READY    (0x044 / 4)
-#define MMIO_QUEUE_NOTIFY   (0x050 / 4)
-#define MMIO_INT_STATUS     (0x060 / 4)
-#define MMIO_INT_ACK        (0x064 / 4)
-#define MMIO_STATUS         (0x070 / 4)
-#define MMIO_QUEUE_DESC     (0x080 / 4)
-#define MMIO_QUEUE_DRIVER   (0x090 / 4)
-#define MMIO_QUEUE_DEVICE   (0x0a0 / 4)
-#define MMIO_CONFIG         0x100
-#define STATUS_ACKNOWLEDGE  1
-#define STATUS_DRIVER       2
-#define STATUS_DRIVER_OK    4
-#define STATUS_FEATURES_OK  8
+#define MMIO_VERSION       (0x004 / 4)
+#define MMIO_DEVICE_ID     (0x008 / 4)
+#define MMIO_DEV_FEATURES  (0x010 / 4)
+#define MMIO_DEV_FEAT_SEL  (0x014 / 4)
+#define MMIO_DRV_FEATURES  (0x020 / 4)
+#define MMIO_DRV_FEAT_SEL  (0x024 / 4)
+#define MMIO_QUEUE_SEL     (0x030 / 4)
+#define MMIO_QUEUE_NUM_MAX (0x034 / 4)
+#define MMIO_QUEUE_NUM     (0x038 / 4)
+#define MMIO_QUEUE_READY   (0x044 / 4)
+#define MMIO_QUEUE_NOTIFY  (0x050 / 4)
+#define MMIO_INT_STATUS    (0x060 / 4)
+#define MMIO_INT_ACK       (0x064 / 4)
+#define MMIO_STATUS        (0x070 / 4)
+#define MMIO_QUEUE_DESC    (0x080 / 4)
+#define MMIO_QUEUE_DRIVER  (0x090 / 4)
+#define MMIO_QUEUE_DEVICE  (0x0a0 / 4)
+#define MMIO_CONFIG        0x100
+#define STATUS_ACKNOWLEDGE 1
+#define STATUS_DRIVER      2
+#define STATUS_DRIVER_OK   4
+#define STATUS_FEATURES_OK 8
 
 bool virtio_dev_open(unsigned i, uint32_t id, uint64_t want, struct virtio_dev *out)
 {
@@ -53,7 +53,8 @@ bool virtio_dev_open(unsigned i, uint32_t id, uint64_t want, struct virtio_dev *
     if (r[MMIO_DEVICE_ID] != id)
         return false;
     if (r[MMIO_VERSION] != 2) {
-        log_error("virtio-mmio device of the legacy kind: start QEMU with -global virtio-mmio.force-legacy=false");
+        log_error("virtio-mmio device of the legacy kind: start QEMU with -global "
+                  "virtio-mmio.force-legacy=false");
         return false;
     }
     r[MMIO_STATUS] = 0;
@@ -99,7 +100,8 @@ static void virtq_reset(struct virtq *q)
 // Allocates the three parts in one block: descriptors, avail, used (alignments 16, 2, 4).
 static int allocate_rings(struct virtq *q)
 {
-    size_t avail_at = q->size * sizeof(struct virtq_desc), used_at = ALIGN_UP(avail_at + 6 + 2 * q->size, 64ul);
+    size_t avail_at = q->size * sizeof(struct virtq_desc),
+           used_at = ALIGN_UP(avail_at + 6 + 2 * q->size, 64ul);
     size_t bytes = used_at + 6 + q->size * sizeof(struct virtq_used_elem);
     unsigned order = 0;
     while (PAGE_SIZE << order < bytes)
@@ -121,7 +123,8 @@ static void set_address(volatile uint32_t *r, unsigned reg, volatile void *p)
     r[reg + 1] = (uint32_t)(pa >> 32);
 }
 
-int virtio_queue_init(struct virtio_dev *d, unsigned plat_index, unsigned index, unsigned size, struct virtq *q)
+int virtio_queue_init(struct virtio_dev *d, unsigned plat_index, unsigned index, unsigned size,
+                      struct virtq *q)
 {
     memset(q, 0, sizeof(*q));
     q->index = (uint16_t)index;
@@ -147,7 +150,9 @@ int virtio_queue_init(struct virtio_dev *d, unsigned plat_index, unsigned index,
     unsigned max = r[MMIO_QUEUE_NUM_MAX];
     if (!max || r[MMIO_QUEUE_READY])
         return -ENODEV;
-    q->size = MIN(MIN(size, max), (unsigned)VIRTQ_SIZE_MAX);
+    q->size = MIN(size, max);
+    if (q->size > VIRTQ_SIZE_MAX || (q->size & (q->size - 1)))
+        return -EINVAL;
     int e = allocate_rings(q);
     if (e)
         return e;
@@ -165,7 +170,8 @@ int virtio_queue_init(struct virtio_dev *d, unsigned plat_index, unsigned index,
 void virtio_dev_ready(struct virtio_dev *d)
 {
     if (d->mmio)
-        d->mmio[MMIO_STATUS] = STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK | STATUS_DRIVER_OK;
+        d->mmio[MMIO_STATUS] =
+            STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK | STATUS_DRIVER_OK;
 }
 
 void virtio_dev_ack(struct virtio_dev *d)
@@ -186,8 +192,8 @@ bool virtq_add(struct virtq *q, const struct virtq_buf *bufs, unsigned n, void *
         uint16_t next = q->chain_next[i];
         q->desc[i].addr = bufs[k].pa;
         q->desc[i].len = bufs[k].len;
-        q->desc[i].flags =
-            (uint16_t)((bufs[k].device_writes ? VIRTQ_DESC_WRITE : 0) | (k + 1 < n ? VIRTQ_DESC_NEXT : 0));
+        q->desc[i].flags = (uint16_t)((bufs[k].device_writes ? VIRTQ_DESC_WRITE : 0) |
+                                      (k + 1 < n ? VIRTQ_DESC_NEXT : 0));
         q->desc[i].next = k + 1 < n ? next : 0;
         i = next;
     }
@@ -230,7 +236,8 @@ void *virtq_take(struct virtq *q, uint32_t *written)
     if (!virtq_has_used(q))
         return NULL;
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    volatile struct virtq_used_elem *ring = (volatile struct virtq_used_elem *)(volatile void *)(q->used + 2);
+    volatile struct virtq_used_elem *ring =
+        (volatile struct virtq_used_elem *)(volatile void *)(q->used + 2);
     uint32_t id = ring[q->used_idx & (q->size - 1)].id, len = ring[q->used_idx & (q->size - 1)].len;
     q->used_idx++;
     if (id >= q->size || !q->cookie[id])
@@ -238,7 +245,8 @@ void *virtq_take(struct virtq *q, uint32_t *written)
     void *cookie = q->cookie[id];
     q->cookie[id] = NULL;
     unsigned n = q->chain_len[id];
-    // The chain's own links are intact (chain_next of its members was not touched): append the free list.
+    // The chain's own links are intact (chain_next of its members was not touched): append the free
+    // list.
     uint16_t last = (uint16_t)id;
     for (unsigned k = 1; k < n; k++)
         last = q->chain_next[last];
@@ -253,7 +261,8 @@ void *virtq_take(struct virtq *q, uint32_t *written)
 void virtq_interrupts(struct virtq *q, bool on)
 {
     if (q->event_idx)
-        q->avail[2 + q->size] = on ? q->used_idx : (uint16_t)(q->used_idx - 1); // far behind: never reached
+        q->avail[2 + q->size] =
+            on ? q->used_idx : (uint16_t)(q->used_idx - 1); // far behind: never reached
     else
         q->avail[0] = on ? 0 : VIRTQ_NO_INTERRUPT;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);

@@ -6,12 +6,12 @@
 
 #include "dev/dev.h"
 
-#define VIRTQ_SIZE_MAX      256
-#define VIRTQ_DESC_NEXT     1
-#define VIRTQ_DESC_WRITE    2
-#define VIRTQ_NO_INTERRUPT  1
-#define VIRTIO_F_EVENT_IDX  (1ull << 29)
-#define VIRTIO_F_VERSION_1  (1ull << 32)
+#define VIRTQ_SIZE_MAX     256
+#define VIRTQ_DESC_NEXT    1
+#define VIRTQ_DESC_WRITE   2
+#define VIRTQ_NO_INTERRUPT 1
+#define VIRTIO_F_EVENT_IDX (1ull << 29)
+#define VIRTIO_F_VERSION_1 (1ull << 32)
 
 struct virtq_desc {
     uint64_t addr;
@@ -23,16 +23,16 @@ struct virtq_used_elem {
 };
 
 struct virtq {
-    unsigned size;             // entries, a power of two
+    unsigned size; // entries, a power of two
     bool event_idx;
     volatile struct virtq_desc *desc;
-    volatile uint16_t *avail;  // flags, idx, ring[size], used_event
-    volatile uint16_t *used;   // flags, idx, then struct virtq_used_elem[size], avail_event
+    volatile uint16_t *avail; // flags, idx, ring[size], used_event
+    volatile uint16_t *used;  // flags, idx, then struct virtq_used_elem[size], avail_event
     uint16_t free_head, free_count;
-    uint16_t avail_idx;        // next to publish
-    uint16_t kicked_idx;       // avail_idx at the last doorbell
-    uint16_t used_idx;         // next to take
-    void *cookie[VIRTQ_SIZE_MAX];  // by head descriptor
+    uint16_t avail_idx;                  // next to publish
+    uint16_t kicked_idx;                 // avail_idx at the last doorbell
+    uint16_t used_idx;                   // next to take
+    void *cookie[VIRTQ_SIZE_MAX];        // by head descriptor
     uint16_t chain_next[VIRTQ_SIZE_MAX]; // our own copy of `next`: the ring's could be overwritten
     uint16_t chain_len[VIRTQ_SIZE_MAX];
     void (*notify)(struct virtq *q);
@@ -49,18 +49,20 @@ struct virtq_buf {
 // A device with its queues ready: found either way (pre-configured or virtio-mmio).
 struct virtio_dev {
     uint32_t id;
-    uint64_t features;         // negotiated
-    volatile uint32_t *mmio;   // NULL: pre-configured
-    const uint8_t *config;     // copy of the configuration space
+    uint64_t features;       // negotiated
+    volatile uint32_t *mmio; // NULL: pre-configured
+    const uint8_t *config;   // copy of the configuration space
     unsigned config_len;
-    uint64_t vectors;          // for struct poller
+    uint64_t vectors; // for struct poller
     uint8_t config_copy[64];
 };
 
-// Negotiates features with plat device `i` (the driver's wishes in `want`). False: not of this id, or refused.
+// Negotiates features with plat device `i` (the driver's wishes in `want`). False: not of this id,
+// or refused.
 bool virtio_dev_open(unsigned i, uint32_t id, uint64_t want, struct virtio_dev *out);
 // Sets queue `index` up with at most `size` entries. 0 or -errno.
-int virtio_queue_init(struct virtio_dev *d, unsigned plat_index, unsigned index, unsigned size, struct virtq *q);
+int virtio_queue_init(struct virtio_dev *d, unsigned plat_index, unsigned index, unsigned size,
+                      struct virtq *q);
 void virtio_dev_ready(struct virtio_dev *d); // DRIVER_OK
 void virtio_dev_ack(struct virtio_dev *d);   // interrupt status of virtio-mmio
 

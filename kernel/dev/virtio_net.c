@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: ISC
-// virtio-net (virtio 1.2, section 5.1): receive buffers that go up to the stack as they are, mergeable;
-// transmit of packet chains without copying; checksum and segmentation offload both ways. Interrupts only
-// while the CPU sleeps or runs a program: under load the poller finds the work by itself.
+// virtio-net (virtio 1.2, section 5.1): receive buffers that go up to the stack as they are,
+// mergeable; transmit of packet chains without copying; checksum and segmentation offload both
+// ways. Interrupts only while the CPU sleeps or runs a program: under load the poller finds the
+// work by itself.
 #include <asm/errno.h>
 #include "dev/virtio.h"
 
@@ -13,8 +14,8 @@
 #define NET_F_HOST_TSO4  (1ull << 11)
 #define NET_F_MRG_RXBUF  (1ull << 15)
 #define NET_F_STATUS     (1ull << 16)
-#define WANTED                                                                                       \
-    (NET_F_CSUM | NET_F_GUEST_CSUM | NET_F_MTU | NET_F_MAC | NET_F_GUEST_TSO4 | NET_F_HOST_TSO4 |    \
+#define WANTED                                                                                    \
+    (NET_F_CSUM | NET_F_GUEST_CSUM | NET_F_MTU | NET_F_MAC | NET_F_GUEST_TSO4 | NET_F_HOST_TSO4 | \
      NET_F_MRG_RXBUF | NET_F_STATUS | VIRTIO_F_EVENT_IDX)
 
 #define HDR_NEEDS_CSUM 1
@@ -26,9 +27,9 @@ struct net_hdr {
 compile_assert(net_hdr_is_12_bytes, sizeof(struct net_hdr) == 12);
 
 #define RX_RING      256
-#define RX_BUDGET    64  // packets a poll hands up before others get their turn
-#define TX_PIECES    20  // descriptors one packet may take: 64 KiB in 4 KiB pieces, and headers
-#define RX_MERGE_MAX 40  // buffers of one received packet: 64 KiB in 1.8 KiB pieces
+#define RX_BUDGET    64 // packets a poll hands up before others get their turn
+#define TX_PIECES    20 // descriptors one packet may take: 64 KiB in 4 KiB pieces, and headers
+#define RX_MERGE_MAX 40 // buffers of one received packet: 64 KiB in 1.8 KiB pieces
 
 struct virtio_net {
     struct netdev dev;
@@ -43,7 +44,8 @@ static struct pktbuf *alloc_rx(void)
 {
     struct pktbuf *p = pkt_alloc_urgent(PKT_ROOM_MTU);
     if (p)
-        p->data = p->head + PKT_HEADROOM - sizeof(struct net_hdr); // so that the frame starts at the head room's end
+        p->data = p->head + PKT_HEADROOM -
+                  sizeof(struct net_hdr); // so that the frame starts at the head room's end
     return p;
 }
 
@@ -77,7 +79,8 @@ static void reclaim_tx(struct virtio_net *n)
 static void set_offload(struct pktbuf *p, const struct net_hdr *h)
 {
     p->flags &= (uint8_t) ~(PKT_CSUM_PARTIAL | PKT_CSUM_VALID);
-    // NEEDS_CSUM: the packet never left this host, its checksum is only partial, its bytes are sound.
+    // NEEDS_CSUM: the packet never left this host, its checksum is only partial, its bytes are
+    // sound.
     if (h->flags & (HDR_NEEDS_CSUM | HDR_DATA_VALID))
         p->flags |= PKT_CSUM_VALID;
     p->gso_type = h->gso_type & 0x7f;
@@ -213,7 +216,8 @@ static int net_probe(unsigned i, struct virtio_net *n)
         uint16_t mtu;
         memcpy(&mtu, n->vdev.config + 10, 2);
         if (mtu >= 576)
-            n->dev.mtu = (uint16_t)MIN((unsigned)mtu, 1500u); // a receive buffer holds one such frame
+            n->dev.mtu =
+                (uint16_t)MIN((unsigned)mtu, 1500u); // a receive buffer holds one such frame
     }
     if (n->vdev.features & NET_F_CSUM)
         n->dev.features |= NETDEV_CSUM_TX;
@@ -228,7 +232,7 @@ static int net_probe(unsigned i, struct virtio_net *n)
         return e;
     // 2 KiB a buffer: an eighth of the memory at most, at least 16 for a burst.
     uint64_t share = plat_info.ram_total / 32 / 2048;
-    n->rx_target = (unsigned)MIN(MAX(share, 16ul), (uint64_t)n->rx.size);
+    n->rx_target = (unsigned)(share < 16 ? 16 : MIN(share, (uint64_t)n->rx.size));
     n->dev.transmit = net_transmit;
     n->dev.flush = net_flush;
     n->dev.link_up = true;
