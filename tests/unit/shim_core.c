@@ -151,3 +151,7 @@ int user_cmpxchg32(uint32_t *uaddr, uint32_t *old, uint32_t desired)
     __atomic_compare_exchange_n(uaddr, old, desired, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     return 0;
 }
+__attribute__((weak)) void plat_irq_done(uint64_t bits)
+{
+    (void)bits;
+}
