@@ -5,7 +5,7 @@
 # first system call made from anywhere else. Their output must be native's. Prints TAP.
 # Usage: make native-tests && tests/native/run.sh
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit 1
 bin=build/tests/native
 tmp=$(mktemp -d)
 root=$tmp/root

@@ -21,7 +21,7 @@ static enum rewrite_result rewrite_opened(struct context *ctx)
     if (ZYAN_FAILED(
             ZydisDecoderInit(&ctx->decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)))
         return REWRITE_NO_MEMORY;
-    ctx->budget = 8 * ctx->elf.len + (1u << 20); // real files need less than a quarter
+    ctx->budget = 8 * ctx->elf.len + (1u << 20); // real files need 0.2 of len
     if (!functions_collect(ctx) || !sites_find(ctx))
         return REWRITE_NO_MEMORY;
     if (ctx->report->found > SITES_MAX || !ctx->budget)
