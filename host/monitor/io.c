@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -100,7 +101,7 @@ static bool serve_net(struct monitor *m)
 // news only to a device that has none.
 static bool net_prepare_sleep(struct monitor *m)
 {
-    bool sent = !m->net.backend->send_blocked && virtq_enable_notify(&m->net.tx);
+    bool sent = !m->net.backend->send_full && virtq_enable_notify(&m->net.tx);
     bool buffers = net_receive_starved(&m->net) && virtq_enable_notify(&m->net.rx);
     return sent || buffers;
 }
@@ -114,12 +115,12 @@ static void sleep_for_work(struct monitor *m, uint64_t deadline_ns)
         {.fd = -1, .events = POLLIN},
     };
     if (m->has_net) {
-        bool blocked = m->net.backend->send_blocked, starved = net_receive_starved(&m->net);
+        bool pending = m->net.backend->send_pending, starved = net_receive_starved(&m->net);
         fds[1].fd = m->kick_fd[0];
         fds[2].fd = m->kick_fd[1];
-        if (!m->net.backend_ended && (blocked || !starved))
+        if (!m->net.backend_ended && (pending || !starved))
             fds[3].fd = m->net_backend.fd;
-        fds[3].events = (short)((starved ? 0 : POLLIN) | (blocked ? POLLOUT : 0));
+        fds[3].events = (short)((starved ? 0 : POLLIN) | (pending ? POLLOUT : 0));
     }
     struct timespec timeout = {0};
     if (deadline_ns) {
@@ -166,8 +167,10 @@ static void *io_main(void *arg)
                 last_work_ns = now_ns();
                 continue;
             }
-            if (last_work_ns && now_ns() - last_work_ns < SPIN_NS)
+            if (last_work_ns && now_ns() - last_work_ns < SPIN_NS) {
+                sched_yield(); // polling is for idle CPUs
                 continue;
+            }
             last_work_ns = 0;
             if (net_prepare_sleep(m))
                 continue;

@@ -154,14 +154,17 @@ struct net_backend {
     int fd;
     bool offload_checksum, offload_tso;
     uint16_t mtu;
-    bool send_blocked; // a frame is half sent: send nothing before flush() succeeds
+    bool send_pending; // packets wait for flush()
+    bool send_full;    // and there is no room for another
     // One packet, virtio_net_hdr_v1 first, into iov. Bytes (even if the iov was too short for all
     // of it), -EAGAIN, or another error when the backend has ended.
     long (*receive)(struct net_backend *backend, const struct iovec *iov, int count);
     // One packet, virtio_net_hdr_v1 first. 0 when it was taken or dropped; another error when the
     // backend has ended.
     int (*send)(struct net_backend *backend, const struct iovec *iov, int count, uint32_t len);
-    int (*flush)(struct net_backend *backend); // try to send the rest; NULL if never needed
+    // Pass on what waits: 0, -EAGAIN if some still does, another error at the end. NULL: nothing
+    // ever waits.
+    int (*flush)(struct net_backend *backend);
 };
 
 // Open before the sandbox closes. They do not return on failure.

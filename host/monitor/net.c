@@ -130,36 +130,42 @@ int net_receive(struct net_device *net, bool *interrupt)
     return moved;
 }
 
+// The backend is asked to pass on what waits; an error other than "not now" is its end.
+static void flush_backend(struct net_device *net)
+{
+    if (!net->backend->send_pending || net->backend_ended)
+        return;
+    int error = net->backend->flush(net->backend);
+    if (error && error != -EAGAIN)
+        net->backend_ended = true;
+}
+
 int net_transmit(struct net_device *net, bool *interrupt)
 {
     int moved = 0;
     struct virtq_chain chain;
-    while (moved < NET_BATCH) {
-        if (net->backend->send_blocked && !net->backend_ended) {
-            int error = net->backend->flush(net->backend);
-            if (error == -EAGAIN)
-                break;
-            net->backend_ended = error != 0;
-        }
+    if (net->backend->send_full)
+        flush_backend(net);
+    while (moved < NET_BATCH && (!net->backend->send_full || net->backend_ended)) {
         int got = virtq_pop(&net->tx, false, &chain);
         if (got < 0)
             return got;
         if (got == 0)
             break;
-        int error = -EMSGSIZE;
+        bool sent = false;
         if (chain.len > NET_HDR_LEN && chain.len <= NET_HDR_LEN + NET_FRAME_MAX &&
-            !net->backend_ended)
-            error = net->backend->send(net->backend, chain.iov, chain.count, chain.len);
-        if (error == 0) {
-            net->stats.tx_packets++;
-        } else {
-            net->stats.tx_dropped++;
-            if (error != -EMSGSIZE)
-                net->backend_ended = true;
+            !net->backend_ended) {
+            sent = net->backend->send(net->backend, chain.iov, chain.count, chain.len) == 0;
+            net->backend_ended = !sent;
         }
+        if (sent)
+            net->stats.tx_packets++;
+        else
+            net->stats.tx_dropped++;
         virtq_push(&net->tx, chain.head, 0);
         moved++;
     }
+    flush_backend(net);
     if (virtq_publish(&net->tx))
         *interrupt = true;
     return moved;

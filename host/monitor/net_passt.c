@@ -15,11 +15,12 @@
 #define FRAME_MAX  65535u // longer ones are not passt's: its MTU is at most 65520
 #define CONNECT_MS 5000 // passt is started beside the machine; its socket appears after some 10 ms
 #define RX_BUFFER  (128u * 1024)
+#define TX_BUFFER  (192u * 1024) // a system call per batch: 1 us against 0.1 us for copying a frame
 
 // One backend per process: its buffers are static.
 static uint8_t rx_buffer[RX_BUFFER];
 static uint32_t rx_start, rx_end;
-static uint8_t tx_rest[4 + FRAME_MAX];
+static uint8_t tx_buffer[TX_BUFFER];
 static uint32_t tx_start, tx_end;
 
 static uint32_t iov_copy(const struct iovec *iov, int count, const uint8_t *bytes, uint32_t len)
@@ -77,7 +78,7 @@ static long passt_receive(struct net_backend *backend, const struct iovec *iov, 
 static int passt_flush(struct net_backend *backend)
 {
     while (tx_start < tx_end) {
-        struct iovec rest = {tx_rest + tx_start, tx_end - tx_start};
+        struct iovec rest = {tx_buffer + tx_start, tx_end - tx_start};
         ssize_t n = writev(backend->fd, &rest, 1);
         if (n < 0 && errno == EINTR)
             continue;
@@ -85,44 +86,38 @@ static int passt_flush(struct net_backend *backend)
             return -errno;
         tx_start += (uint32_t)n;
     }
-    backend->send_blocked = false;
+    tx_start = tx_end = 0;
+    backend->send_pending = backend->send_full = false;
     return 0;
 }
 
 static int passt_send(struct net_backend *backend, const struct iovec *iov, int count, uint32_t len)
 {
-    struct iovec out[VIRTQ_CHAIN_MAX + 1];
     uint32_t frame_len = len - NET_HDR_LEN, skip = NET_HDR_LEN, prefix = htonl(frame_len);
     if (frame_len > FRAME_MAX)
         return 0; // dropped, as a wire would
-    int n_out = 0;
-    out[n_out++] = (struct iovec){&prefix, 4};
+    if (TX_BUFFER - tx_end < 4 + FRAME_MAX && tx_start) {
+        memmove(tx_buffer, tx_buffer + tx_start, tx_end - tx_start);
+        tx_end -= tx_start;
+        tx_start = 0;
+    }
+    // Not full, so there is room: see below.
+    uint8_t *to = tx_buffer + tx_end;
+    memcpy(to, &prefix, 4);
+    to += 4;
     for (int i = 0; i < count; i++) { // without the header, wherever the guest cut it
         uint32_t cut = skip < iov[i].iov_len ? skip : (uint32_t)iov[i].iov_len;
         skip -= cut;
-        if (iov[i].iov_len > cut)
-            out[n_out++] = (struct iovec){(uint8_t *)iov[i].iov_base + cut, iov[i].iov_len - cut};
+        memcpy(to, (const uint8_t *)iov[i].iov_base + cut, iov[i].iov_len - cut);
+        to += iov[i].iov_len - cut;
     }
-    ssize_t sent;
-    do
-        sent = writev(backend->fd, out, n_out);
-    while (sent < 0 && errno == EINTR);
-    if (sent < 0 && errno != EAGAIN)
-        return -errno;
-    if (sent < 0)
-        sent = 0;
-    if ((uint64_t)sent == 4ull + frame_len)
+    tx_end += 4 + frame_len;
+    backend->send_pending = true;
+    if (TX_BUFFER - (tx_end - tx_start) >= 4 + FRAME_MAX)
         return 0;
-    // Keep what the socket did not take: the guest's buffer goes back to it now.
-    tx_start = tx_end = 0;
-    for (int i = 0; i < n_out; i++) {
-        uint64_t cut = (uint64_t)sent < out[i].iov_len ? (uint64_t)sent : out[i].iov_len;
-        sent -= (ssize_t)cut;
-        memcpy(tx_rest + tx_end, (uint8_t *)out[i].iov_base + cut, out[i].iov_len - cut);
-        tx_end += (uint32_t)(out[i].iov_len - cut);
-    }
-    backend->send_blocked = true;
-    return 0;
+    int error = passt_flush(backend);
+    backend->send_full = TX_BUFFER - (tx_end - tx_start) < 4 + FRAME_MAX;
+    return error == -EAGAIN ? 0 : error;
 }
 
 void net_passt_use(struct net_backend *backend, int fd)

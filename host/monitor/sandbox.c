@@ -76,6 +76,7 @@ void sandbox_enter(const struct monitor *m)
         KILL,
         ALLOW_CALL(SYS_ppoll),
         ALLOW_CALL(SYS_write),
+        ALLOW_CALL(SYS_sched_yield),
         ALLOW_CALL(SYS_read),
         ALLOW_CALL(SYS_exit_group),
         ALLOW_CALL(SYS_rt_sigreturn),

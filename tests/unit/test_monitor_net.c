@@ -409,7 +409,7 @@ static void test_passt_send(void **state)
             at += n > 0 ? (uint32_t)n : 0;
         }
     }
-    for (ssize_t n; (n = read(pair[1], all + at, 100000)) > 0 || backend.send_blocked;) {
+    for (ssize_t n; (n = read(pair[1], all + at, 100000)) > 0 || backend.send_pending;) {
         bool interrupt = false;
         at += n > 0 ? (uint32_t)n : 0;
         net_transmit(&net, &interrupt);
