@@ -254,14 +254,14 @@ int mm_protect(struct mm_space *s, uint64_t addr, uint64_t len, int prot)
     uint64_t end = addr + ALIGN_UP(len, PAGE_SIZE), at = addr;
     int rc = 0;
     spin_lock(&s->lock);
-    for (struct vm_area *a = area_find(s, addr); at < end && !rc; a = area_next(a)) {
-        if (!a || a->start > at)
-            rc = -ENOMEM;
-        else if ((prot & PROT_WRITE) && (a->flags & MM_MAP_NOWRITE) && !area_private(a))
+    for (struct vm_area *a = area_find(s, addr); a && a->start <= at && at < end;
+         a = area_next(a)) {
+        if ((prot & PROT_WRITE) && (a->flags & MM_MAP_NOWRITE) && !area_private(a))
             rc = -EACCES;
-        else
-            at = a->end;
+        at = a->end;
     }
+    if (at < end)
+        rc = -ENOMEM;
     if (!rc)
         rc = split_at_ends(s, addr, end);
     for (struct vm_area *a = rc ? NULL : area_find(s, addr); a && a->start < end;
