@@ -18,14 +18,13 @@ static void call(const void *p)
     fn();
 }
 
-__attribute__((noinline)) static void victim(void)
+static void null_call(void)
 {
-    __asm__ volatile("nop; nop; nop; nop");
+    call((const void *)(uintptr_t)zero);
 }
-
 static void write_text(void)
 {
-    void (*fn)(void) = victim;
+    void (*fn)(void) = null_call;
     volatile uint8_t *p;
     memcpy(&p, &fn, sizeof(p));
     *p = 0xcc;
@@ -65,10 +64,6 @@ static void null_write(void)
 {
     volatile int *p = (volatile int *)(uintptr_t)(zero + 8);
     *p = 1;
-}
-static void null_call(void)
-{
-    call((const void *)(uintptr_t)zero);
 }
 __attribute__((noinline)) static int recurse(int depth)
 {
