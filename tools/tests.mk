@@ -28,7 +28,7 @@ fuzz: fuzzers
 GUEST_SRCS := $(wildcard tests/guest/*.c)
 GUEST_BINS := $(GUEST_SRCS:tests/guest/%.c=$(B)/tests/guest/%)
 guest-tests: $(GUEST_BINS)
-GUEST_CFLAGS := -std=gnu11 -O1 -g -D_GNU_SOURCE $(CFLAGS_WARN) -pthread
+GUEST_CFLAGS := -std=gnu11 -O1 -g -fstack-protector-strong -D_GNU_SOURCE $(CFLAGS_WARN) -pthread
 $(B)/tests/guest/%.static: tests/guest/%.static.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CFLAGS) -static -o $@ $<

@@ -103,7 +103,7 @@ static void read_beyond(void)
 }
 static void divide(void)
 {
-    zero = 1 / zero;
+    zero = 100 / zero;
 }
 static void illegal(void)
 {
