@@ -364,18 +364,21 @@ static int build_stack(struct process *p, const struct exec_state *x, uint64_t t
 static int renew_process(struct process *p, struct exec_state *x)
 {
     struct linux_thread *t = current_lt();
-    char *exe = kstrdup(x->exe), *cmdline = kmalloc(x->args->argv_len + 1);
-    if (!exe || !cmdline) {
+    size_t argv_len = x->args->argv_len, env_len = x->args->len - argv_len;
+    char *exe = kstrdup(x->exe), *words = kmalloc(x->args->len + 1);
+    if (!exe || !words) {
         kfree(exe);
-        kfree(cmdline);
+        kfree(words);
         return -ENOMEM;
     }
-    memcpy(cmdline, x->args->strings, x->args->argv_len);
+    memcpy(words, x->args->strings, x->args->len);
     kfree(p->exe);
     kfree(p->cmdline);
     p->exe = exe;
-    p->cmdline = cmdline;
-    p->cmdline_len = x->args->argv_len;
+    p->cmdline = words;
+    p->cmdline_len = argv_len;
+    p->environ = words + argv_len;
+    p->environ_len = env_len;
     const char *name = strrchr(x->args->filename, '/');
     lib_strlcpy(p->comm, name ? name + 1 : x->args->filename, sizeof(p->comm));
     lib_strlcpy(t->thread->name, p->comm, sizeof(t->thread->name));

@@ -37,6 +37,8 @@ struct process {
     char *exe;     // absolute path
     char *cmdline; // argv joined by NULs
     size_t cmdline_len;
+    char *environ; // the environment it was started with, behind cmdline in one piece
+    size_t environ_len;
     struct list_head threads; // struct linux_thread.in_process
     unsigned thread_count;
     struct rlimit limits[RLIM_NLIMITS];
