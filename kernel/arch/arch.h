@@ -121,6 +121,8 @@ static inline uint64_t arch_tsc(void)
     __asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
     return (uint64_t)hi << 32 | lo;
 }
+// Lines of /proc/cpuinfo that name the CPU (vendor, family, model, flags); the length.
+size_t arch_cpu_describe(char *buf, size_t size);
 bool arch_random64(uint64_t *out); // RDSEED or RDRAND; false: the CPU has neither or they failed
 
 // Call gates of rewritten programs: two pages of pointers, to be mapped at LITH_GATE_TABLE.

@@ -46,6 +46,7 @@ static inline void poll_wait_on(struct poll_table *pt, struct wait_queue *q)
 // --- open files ---
 struct file_ops {
     const char *name; // for /proc/self/fd of nameless files: "socket", "anon_inode:[eventpoll]"
+    unsigned mode;    // type and permissions that fstat() shows for nameless files; 0: 0600
     // *pos is the file position (pread passes its own); streams ignore it.
     ssize_t_k (*read)(struct file *f, struct iov_iter *to, uint64_t *pos);
     ssize_t_k (*write)(struct file *f, struct iov_iter *from, uint64_t *pos);
@@ -77,6 +78,7 @@ struct file {
     void *priv;                   // the implementation's
     struct list_head epoll_items; // linux/epoll.c
     int owner;                    // F_SETOWN
+    uint64_t id;                  // inode number of a nameless file: unique, given by file_create()
 };
 // A nameless file (socket, eventfd, ...). NULL: memory is short.
 struct file *file_create(const struct file_ops *ops, void *priv, int flags);
@@ -173,8 +175,15 @@ int vfs_memfd(const char *name, int flags, struct file **out);
 // Socket nodes: attach/find an object at an S_IFSOCK inode (AF_UNIX bind/connect).
 int vfs_bind_socket(struct fs_context *c, const char *path, unsigned mode, void *sock,
                     void (*gone)(void *sock));
+// The socket closes: its node stays, but nobody is bound to it any more. `gone` is called (it must
+// not call vfs) when the node goes first.
+void vfs_unbind_socket(void *sock);
 int vfs_find_socket(struct fs_context *c, const char *path,
                     void **sock); // -ECONNREFUSED: nobody bound
+
+// What uname(2) and /proc/sys/kernel tell: a kernel that current C libraries accept.
+#define FS_OSRELEASE "6.1.0-lith"
+#define FS_OSVERSION "#1 SMP PREEMPT_DYNAMIC Lith"
 
 // --- file systems: mount at start-up ---
 int fs_mount_root(void); // EROFS from plat_info.root_* below a tmpfs overlay; then /dev, /proc,
@@ -185,6 +194,7 @@ struct proc_buf {
     size_t len, size;
 };
 void proc_printf(struct proc_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void proc_put(struct proc_buf *b, const void *data, size_t n); // bytes as they are
 // path below /proc: "meminfo", "self/maps", "sys/net/core/somaxconn". write may be NULL.
 int procfs_add(const char *path, int (*show)(struct proc_buf *b),
                int (*write)(const char *text, size_t len));
@@ -198,7 +208,8 @@ extern int (*procfs_current_tid)(void);
 // self/task/N are those of self/, whose show() finds N here (0: the process was asked).
 extern int (*procfs_next_tid)(int after);
 int procfs_asked_tid(void);
-// A character device in devfs.
+// A character device in devfs. What a program gets as stdin and stdout is "/dev/console", as stderr
+// "/dev/console-err": two streams of the same console; reading gives end of file.
 int devfs_add(const char *name, unsigned major, unsigned minor, const struct file_ops *ops,
               unsigned mode);
 
