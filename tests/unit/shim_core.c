@@ -10,7 +10,7 @@
 struct cpu host_cpu = {.self = &host_cpu, .in_kernel = 1};
 static struct thread shim_thread;
 struct plat_info plat_info = {.name = "host"};
-struct boot_config boot_config = {.ring = -1};
+__attribute__((weak)) struct boot_config boot_config = {.ring = -1};
 enum log_level log_level = LOG_ERROR;
 bool (*arch_page_fault_hook)(uint64_t, bool, bool, struct regs *, bool);
 void (*arch_user_exception_hook)(unsigned, uint64_t, uint64_t, struct regs *);
