@@ -46,6 +46,7 @@ struct process {
     struct k_sigaction actions[PROC_NSIG + 1];
     uint64_t pending; // bit n-1: signal n, for the whole process
     struct list_head pending_info;
+    unsigned pending_count; // entries of all pending_info lists: RLIMIT_SIGPENDING
     struct wait_queue signal_queue; // woken (EPOLLIN) whenever a signal is queued: signalfd
     bool exiting;
     int exit_status; // wait status
@@ -54,6 +55,8 @@ struct process {
     void *posix_timers;
     uint64_t brk_start;
     int dumpable;
+    void *creds;          // ident.c
+    uint64_t dead_cpu_ns; // CPU time of threads that are gone
     uint64_t auxv[64]; // for /proc/self/auxv
     unsigned auxv_len;
 };
@@ -64,18 +67,21 @@ struct linux_thread {
     int tid;
     struct list_head in_process;
     uint64_t sigmask;
-    uint64_t
-        saved_sigmask; // of sigsuspend, ppoll, epoll_pwait: put back when the signal frame is built
+    // Of sigsuspend, ppoll, epoll_pwait: put back when the call returns or the frame is built.
+    uint64_t saved_sigmask;
     bool restore_sigmask;
     uint64_t pending;
     struct list_head pending_info;
+    uint64_t sigwait; // signals that rt_sigtimedwait waits for, blocked or not
     stack_t altstack;
+    uint64_t trap_vector, trap_error, trap_addr; // of the last fault, for signal frames
     uint32_t *clear_child_tid; // user address
     void *robust_list;
     size_t robust_list_len;
     void *rseq;
     // restart of interrupted calls (ERESTARTSYS family, see signal.c)
-    uint64_t restart_nr;
+    bool restarting; // the call is made again after ERESTART_RESTARTBLOCK
+    uint64_t restart_deadline;
     unsigned last_calls_at;
     uint16_t last_calls[16]; // ring of the last call numbers, for fault reports
 };
@@ -91,29 +97,43 @@ static inline struct process *current_process(void)
 
 // Kernel-internal results of interrupted calls (as Linux): signal.c turns them into -EINTR or a
 // restart.
-#define ERESTARTSYS    512 // restart if the handler has SA_RESTART (or there is no handler)
-#define ERESTARTNOHAND 514 // restart only if no handler runs (sigsuspend, poll)
-#define ERESTART_RESTARTBLOCK \
-    516 // -EINTR with a handler; else restart (the call must be idempotent in time: absolute
-        // deadline kept by the caller)
+#define ERESTARTSYS           512 // restart if the handler has SA_RESTART (or there is no handler)
+#define ERESTARTNOINTR        513 // restart always
+#define ERESTARTNOHAND        514 // restart only if no handler runs (sigsuspend, poll)
+#define ERESTART_RESTARTBLOCK 516 // -EINTR with a handler; else restart with call_deadline()
+// Absolute deadline of a call with a relative timeout (UINT64_MAX: none): the same one when the
+// call is made again. For calls that return -ERESTART_RESTARTBLOCK.
+uint64_t call_deadline(uint64_t timeout_ns);
 
 // signal.c
 int signal_send_process(struct process *p, int sig, const siginfo_t *info); // info NULL: SI_KERNEL
 int signal_send_thread(struct linux_thread *t, int sig, const siginfo_t *info);
-void signal_force_fault(
-    int sig, int code,
-    uint64_t addr); // for the current thread: SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP
+// For the current thread: SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP; blocked or ignored: it dies.
+void signal_force_fault(int sig, int code, uint64_t addr);
 bool signal_pending(struct linux_thread *t); // something unblocked waits
 // Takes one pending signal of `mask` (thread's first, then process's) for the current thread: its
 // number with *out filled, or 0. For signalfd and rt_sigtimedwait.
 int signal_dequeue(uint64_t mask, siginfo_t *out);
 // Installs a temporary mask (ppoll & co.): returns 0 or -EINVAL/-EFAULT.
 int signal_set_temp_mask(const void *user_mask, size_t size);
+// Puts the mask of signal_set_temp_mask() back at once (the call did not wait after all).
+void signal_restore_mask(void);
+// A thread is leaving: its part of the process's pending signals goes to others.
+void signal_thread_left(struct linux_thread *t);
 // thread.c
+// A thread of `p` that will run fn(arg) in kernel mode, with an FPU area and a number of its own
+// (the process's for its first). Not started. -ENOMEM, -EAGAIN.
+int linux_thread_create(struct process *p, struct linux_thread **out, void (*fn)(void *), void *arg);
+uint64_t process_cpu_ns(const struct process *p);
 void process_exit_group(int wait_status) __attribute__((noreturn)); // current thread's process
 struct process *process_find(int pid);
 struct linux_thread *linux_thread_find(int tid);
 extern struct process *process_init; // process 1
+// futex.c
+// FUTEX_WAKE on a user word of the current process: threads woken, or -errno.
+long futex_wake(uint32_t *uaddr, bool shared, unsigned n, uint32_t bitset);
+// Marks the locks that a leaving thread still holds as without owner (set_robust_list), and wakes.
+void futex_exit_robust(struct linux_thread *t);
 // exec.c: loads the program into a fresh space and starts it in the current thread. 0 never
 // returns.
 int exec_start(struct process *p, const char *path, const char *const argv[],

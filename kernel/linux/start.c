@@ -13,8 +13,6 @@
 #define EXIT_NOT_FOUND    127
 #define DEFAULT_PATH      "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-__attribute__((weak)) struct process *process_init;
-
 static const struct rlimit start_limits[RLIM_NLIMITS] = {
     [RLIMIT_CPU] = {RLIM_INFINITY, RLIM_INFINITY},
     [RLIMIT_FSIZE] = {RLIM_INFINITY, RLIM_INFINITY},
@@ -136,29 +134,13 @@ static struct process *create_process(void)
 int linux_start(void)
 {
     struct process *p = create_process();
-    struct linux_thread *t = kzalloc(sizeof(*t));
-    struct thread *thread;
-    if (!p || !t)
+    struct linux_thread *t;
+    if (!p)
         return -ENOMEM;
-    int err = thread_create(&thread, "init", start_thread, p);
+    process_init = p;
+    int err = linux_thread_create(p, &t, start_thread, p);
     if (err)
         return err;
-    size_t fpu_size = 64; // a power of two: kmalloc aligns those to 64 bytes
-    while (fpu_size < arch_fpu_size())
-        fpu_size *= 2;
-    thread->arch.fpu = kmalloc(fpu_size);
-    if (!thread->arch.fpu)
-        return -ENOMEM;
-    arch_fpu_init(thread->arch.fpu);
-    t->thread = thread;
-    t->process = p;
-    t->tid = p->pid;
-    t->altstack.ss_flags = SS_DISABLE;
-    list_init(&t->pending_info);
-    list_add_tail(&t->in_process, &p->threads);
-    p->thread_count = 1;
-    thread->linux_thread = t;
-    process_init = p;
-    thread_start(thread);
+    thread_start(t->thread);
     return 0;
 }

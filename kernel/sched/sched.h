@@ -39,6 +39,7 @@ static inline struct thread *thread_current(void)
 // A thread that will run fn(arg) in kernel mode. Not started. -ENOMEM.
 int thread_create(struct thread **out, const char *name, void (*fn)(void *), void *arg);
 void thread_start(struct thread *t);
+void thread_discard(struct thread *t); // frees one that was not started, on_exit included
 void thread_exit(void) __attribute__((noreturn));
 void thread_set_nice(struct thread *t, int nice);
 // Wakes a thread from an interruptible sleep, which returns -EINTR; stays pending if it does not

@@ -62,6 +62,12 @@ void thread_start(struct thread *t)
     sched_enqueue_new(t);
 }
 
+void thread_discard(struct thread *t)
+{
+    ASSERT(t->state == THREAD_NEW);
+    thread_reap(t);
+}
+
 void thread_exit(void)
 {
     struct thread *t = thread_current();
