@@ -90,7 +90,8 @@ long futex_wake(uint32_t *uaddr, bool shared, unsigned n, uint32_t bitset)
     return err ? err : (long)wake_key(key, n, bitset);
 }
 
-static long futex_wait(uint32_t *uaddr, bool shared, uint32_t expected, uint64_t deadline, uint32_t bitset)
+static long futex_wait(uint32_t *uaddr, bool shared, uint32_t expected, uint64_t deadline,
+                       uint32_t bitset)
 {
     struct futex_waiter w = {.thread = thread_current(), .bitset = bitset};
     uint32_t value;
@@ -115,7 +116,8 @@ static long futex_wait(uint32_t *uaddr, bool shared, uint32_t expected, uint64_t
 }
 
 // Wakes up to n_wake waiters of uaddr and moves up to n_move others to uaddr2.
-static long futex_requeue(uint32_t *uaddr, uint32_t *uaddr2, bool shared, int n_wake, int n_move, const uint32_t *expected)
+static long futex_requeue(uint32_t *uaddr, uint32_t *uaddr2, bool shared, int n_wake, int n_move,
+                          const uint32_t *expected)
 {
     struct futex_key from, to;
     uint32_t value;
@@ -220,7 +222,8 @@ static int wake_op_apply(uint32_t *uaddr, uint32_t encoded, bool *wake)
     }
 }
 
-static long futex_wake_op(uint32_t *uaddr, uint32_t *uaddr2, bool shared, unsigned n, unsigned n2, uint32_t encoded)
+static long futex_wake_op(uint32_t *uaddr, uint32_t *uaddr2, bool shared, unsigned n, unsigned n2,
+                          uint32_t encoded)
 {
     struct futex_key key, key2;
     bool wake_second;
@@ -256,7 +259,8 @@ static int futex_deadline(int op, const void *user_timeout, uint64_t *deadline)
     return 0;
 }
 
-SYSCALL(202, futex, uint32_t *uaddr, int op, uint32_t val, const void *timeout, uint32_t *uaddr2, uint32_t val3)
+SYSCALL(202, futex, uint32_t *uaddr, int op, uint32_t val, const void *timeout, uint32_t *uaddr2,
+        uint32_t val3)
 {
     bool shared = !(op & FUTEX_PRIVATE_FLAG);
     int val2 = (int)(long)timeout, cmd = op & FUTEX_CMD_MASK;
@@ -349,13 +353,15 @@ void futex_exit_robust(struct linux_thread *t)
         bool readable = !copy_in(&next, (const void *)(entry & ~1ul), sizeof(next));
 
         if ((entry & ~1ul) != pending)
-            robust_release((uint32_t *)((entry & ~1ul) + (uintptr_t)head.futex_offset), (uint32_t)t->tid, false);
+            robust_release((uint32_t *)((entry & ~1ul) + (uintptr_t)head.futex_offset),
+                           (uint32_t)t->tid, false);
         if (!readable)
             break;
         entry = (uintptr_t)next.next;
     }
     if (pending)
-        robust_release((uint32_t *)(pending + (uintptr_t)head.futex_offset), (uint32_t)t->tid, true);
+        robust_release((uint32_t *)(pending + (uintptr_t)head.futex_offset), (uint32_t)t->tid,
+                       true);
     t->robust_list = NULL;
 }
 

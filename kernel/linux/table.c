@@ -82,6 +82,9 @@ static void syscall_dispatch(struct regs *r)
     }
     r->rax = (uint64_t)syscall_table[nr]((long)r->rdi, (long)r->rsi, (long)r->rdx, (long)r->r10,
                                          (long)r->r8, (long)r->r9);
+    // Kernel-internal results must not reach the program: signal.c turns them into others.
+    if (unlikely((long)r->rax <= -ERESTARTSYS && (long)r->rax >= -ERESTART_RESTARTBLOCK))
+        thread_add_user_work(t->thread);
 }
 
 static void log_last_calls(void)

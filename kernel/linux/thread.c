@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: ISC
-// Threads of programs: clone for threads, exit, numbers. A second process (fork, vfork, clone without
-// CLONE_THREAD) is refused: there is one address space with one program in it.
+// Threads of programs: clone for threads, exit, numbers. A second process (fork, vfork, clone
+// without CLONE_THREAD) is refused: there is one address space with one program in it.
 #include <linux/errno.h>
 #include <linux/sched.h>
+#include <linux/signal.h>
 #include "linux/process.h"
 
 #define TID_MAX 4194304 // Linux's PID_MAX_LIMIT
@@ -214,7 +215,8 @@ static long clone_thread(const struct clone_request *c)
     return tid;
 }
 
-SYSCALL(56, clone, unsigned long flags, unsigned long stack, uint32_t *parent_tid, uint32_t *child_tid, unsigned long tls)
+SYSCALL(56, clone, unsigned long flags, unsigned long stack, uint32_t *parent_tid,
+        uint32_t *child_tid, unsigned long tls)
 {
     struct clone_request c = {flags & ~(uint64_t)CSIGNAL, stack, tls, parent_tid, child_tid};
 
@@ -240,7 +242,8 @@ SYSCALL(435, clone3, struct clone_args *user_args, size_t size)
         if (byte)
             return -E2BIG;
     }
-    if ((a.flags & (CLONE_DETACHED | CSIGNAL)) || a.set_tid || a.set_tid_size || a.exit_signal & ~0xffull)
+    if ((a.flags & (CLONE_DETACHED | CSIGNAL)) || a.set_tid || a.set_tid_size ||
+        a.exit_signal & ~0xffull)
         return -EINVAL;
     if (!!a.stack != !!a.stack_size || ((a.flags & CLONE_THREAD) && a.exit_signal))
         return -EINVAL;
