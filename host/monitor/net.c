@@ -22,9 +22,8 @@ uint64_t net_features(const struct net_backend *backend)
                  1ull << VIRTIO_NET_F_STATUS | 1ull << VIRTIO_NET_F_MTU;
     if (backend->offload_checksum)
         f |= 1ull << VIRTIO_NET_F_CSUM | 1ull << VIRTIO_NET_F_GUEST_CSUM;
-    if (backend->offload_tso)
-        f |= 1ull << VIRTIO_NET_F_HOST_TSO4 | 1ull << VIRTIO_NET_F_HOST_TSO6 |
-             1ull << VIRTIO_NET_F_GUEST_TSO4 | 1ull << VIRTIO_NET_F_GUEST_TSO6;
+    if (backend->offload_tso) // IPv4 only: the kernel's stack has no IPv6
+        f |= 1ull << VIRTIO_NET_F_HOST_TSO4 | 1ull << VIRTIO_NET_F_GUEST_TSO4;
     return f;
 }
 

@@ -66,7 +66,7 @@ void net_tap_open(struct net_backend *backend, const char *name)
         fatal("tap device %s has no vnet headers: %s", name, strerror(errno));
     *backend =
         (struct net_backend){.fd = fd, .mtu = 1500, .receive = tap_receive, .send = tap_send};
-    const unsigned tso = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+    const unsigned tso = TUN_F_CSUM | TUN_F_TSO4;
     if (tap_ioctl(fd, TUNSETOFFLOAD, (void *)(uintptr_t)tso) == 0)
         backend->offload_checksum = backend->offload_tso = true;
     else if (tap_ioctl(fd, TUNSETOFFLOAD, (void *)(uintptr_t)TUN_F_CSUM) == 0)
