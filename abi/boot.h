@@ -68,8 +68,9 @@ struct lith_shared {
     uint32_t term_signal; // monitor: number of the signal to give the program (15, 2); kernel swaps
                           // it to 0
     uint32_t sleeping;    // kernel: 1 while it waits at LITH_PORT_WAIT
-    uint64_t
-        irq_pending; // monitor: bit per device index whose interrupt came (ring 3 waits look here)
+    // Monitor: bit per device index whose interrupt came (ring 3 waits look here). A device that
+    // finds `sleeping` set only ends the sleep, its vector is not raised: after a wait, poll all.
+    uint64_t irq_pending;
     uint64_t stat[16]; // monitor: counters for `lith stats`, indices private to it
 };
 
@@ -100,7 +101,7 @@ struct lith_boot {
 #define LITH_BOOT_LAPIC 1u // an in-kernel local APIC is there: timer and interrupts work
 
 // Doorbells (I/O ports; all writes are 32 bits unless said otherwise).
-#define LITH_PORT_CONSOLE 0x0c00u // value: gpa >> 12 is refused; see struct lith_console_req
+#define LITH_PORT_CONSOLE 0x0c00u // gpa of a struct lith_console_req, below 4 GiB
 #define LITH_PORT_EXIT    0x0c04u // value: exit status 0..255 of the instance; does not return
 #define LITH_PORT_WAIT \
     0x0c08u // ring 3 only: sleep until an interrupt is pending or shared.term_signal is

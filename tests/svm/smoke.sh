@@ -7,8 +7,9 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 build=$top/build
 make -s -C "$top" host svm-guest
 files=("$build/bin/lith-monitor" "$build/svm/guest" "$top/tests/svm/run-monitor.sh" "$top/tests/svm/run-kernel.sh")
-if [ -s "$build/kernel/lith" ] && [ -x "$top/tests/svm/make-root.sh" ]; then
-    "$top/tests/svm/make-root.sh" "$build/svm/kernel.root" && files+=("$build/kernel/lith=/t/kernel" "$build/svm/kernel.root")
+if [ -s "$build/kernel/lith" ]; then
+    "$top/tests/svm/make-root.sh" "$build/svm/kernel.root"
+    files+=("$build/kernel/lith=/t/kernel" "$build/svm/kernel.root" "$build/svm/kernel.root.faults")
 fi
 cat >"$build/svm/smoke-run.sh" <<'RUN'
 #!/bin/busybox sh
