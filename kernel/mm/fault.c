@@ -43,7 +43,7 @@ static int map_page(struct mm_space *s, uint64_t va, uint64_t pa, unsigned right
 // Anonymous pages for the holes in [start, end), as long as memory is plenty.
 static void anon_ahead(struct mm_space *s, struct vm_area *a, uint64_t start, uint64_t end)
 {
-    unsigned rights = area_rights(a), now;
+    unsigned rights = area_rights(a) | PLAT_CLEAN, now;
     uint64_t pa;
     for (uint64_t va = start; va < end; va += PAGE_SIZE) {
         if (plat_query(va, &pa, &now))

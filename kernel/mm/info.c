@@ -40,6 +40,16 @@ bool mm_next_area(struct mm_space *s, uint64_t addr, struct mm_area_info *out)
     return a != NULL;
 }
 
+int mm_is_resident(struct mm_space *s, uint64_t addr)
+{
+    uint64_t va = ALIGN_DOWN(addr, PAGE_SIZE);
+    spin_lock(&s->lock);
+    struct vm_area *a = area_find(s, addr);
+    int r = a && a->start <= addr ? plat_next_mapped(va, va + PAGE_SIZE) == va : -ENOMEM;
+    spin_unlock(&s->lock);
+    return r;
+}
+
 void mm_space_usage(struct mm_space *s, uint64_t *vsize, uint64_t *rss)
 {
     *vsize = s->pages << PAGE_SHIFT;

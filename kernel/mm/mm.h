@@ -50,6 +50,9 @@ struct vm_object_ops {
     // Length of the physically contiguous run at pgoff (pages) and its start, for map-ahead without
     // reference counts (root file); 0: none. May be NULL.
     uint64_t (*extent)(struct vm_object *o, uint64_t pgoff, uint64_t *pa);
+    // Brings pages [pgoff, pgoff+n) that were written through shared mappings to where they last
+    // (msync). May be NULL: memory is all there is. May sleep.
+    int (*sync)(struct vm_object *o, uint64_t pgoff, uint64_t n);
     void (*ref)(struct vm_object *o);
     void (*unref)(struct vm_object *o);
     // Path for /proc/self/maps and reports; may be NULL.
@@ -87,6 +90,9 @@ void mm_allow_wx(struct mm_space *s, bool allow);
 int mm_fault(struct mm_space *s, uint64_t addr, bool write, bool exec);
 // Makes [addr, addr+len) present (and private where write), e.g. before program start. 0 or -errno.
 int mm_populate(struct mm_space *s, uint64_t addr, uint64_t len, bool write);
+// msync: writes shared file mappings in the range back. -ENOMEM: part of it is not mapped. May
+// sleep.
+int mm_sync(struct mm_space *s, uint64_t addr, uint64_t len);
 // Drops an object's cached translations in [pgoff, pgoff+n) (truncate).
 void mm_invalidate_object(struct vm_object *o, uint64_t pgoff, uint64_t n);
 // Iterates mappings in order: fills *out for the first one that ends above addr; false: no more.
@@ -97,6 +103,8 @@ struct mm_area_info {
     uint64_t resident_pages;
 };
 bool mm_next_area(struct mm_space *s, uint64_t addr, struct mm_area_info *out);
+// Whether the page at addr is present (mincore); -ENOMEM: not mapped.
+int mm_is_resident(struct mm_space *s, uint64_t addr);
 int mm_set_name(struct mm_space *s, uint64_t addr, const char *name); // "[stack]", "[vdso]"
 // Bytes: virtual size, resident set, data+stack.
 void mm_space_usage(struct mm_space *s, uint64_t *vsize, uint64_t *rss);

@@ -206,6 +206,35 @@ int mm_advise(struct mm_space *s, uint64_t addr, uint64_t len, int advice)
     return rc;
 }
 
+int mm_sync(struct mm_space *s, uint64_t addr, uint64_t len)
+{
+    uint64_t end = addr + len;
+    int rc = 0, err = 0;
+    while (addr < end) {
+        spin_lock(&s->lock);
+        struct vm_area *a = area_find(s, addr);
+        if (!a || a->start >= end || a->start > addr)
+            err = -ENOMEM;
+        if (!a || a->start >= end) {
+            spin_unlock(&s->lock);
+            break;
+        }
+        uint64_t from = MAX(a->start, addr), to = MIN(a->end, end), pgoff = area_pgoff(a, from);
+        struct vm_object *o = !area_private(a) && a->obj && a->obj->ops->sync ? a->obj : NULL;
+        if (o)
+            o->ops->ref(o);
+        spin_unlock(&s->lock);
+        if (o) {
+            rc = o->ops->sync(o, pgoff, (to - from) >> PAGE_SHIFT);
+            o->ops->unref(o);
+        }
+        if (rc)
+            return rc;
+        addr = to;
+    }
+    return err;
+}
+
 // --- brk ---
 
 void mm_set_brk(struct mm_space *s, uint64_t start)

@@ -40,8 +40,9 @@ static uint64_t bits_of(unsigned prot)
     if (!prot)
         return b | PTE_NX; // not present
     b |= PTE_P;
+    // Dirty from the start unless somebody wants to know: the CPU need not set it then.
     if (prot & PLAT_WRITE)
-        b |= PTE_W | PTE_D;
+        b |= prot & PLAT_CLEAN ? PTE_W : PTE_W | PTE_D;
     if (!(prot & PLAT_EXEC))
         b |= PTE_NX;
     if (prot & PLAT_UNCACHED)

@@ -45,6 +45,8 @@ extern struct plat_info plat_info;
 #define PLAT_WRITE    2u
 #define PLAT_EXEC     4u
 #define PLAT_UNCACHED 8u
+#define PLAT_CLEAN \
+    16u // plat_map only: not dirty yet, so that plat_test_clear_dirty tells of writes
 // The page source for page tables, given by mm before the first map outside the boot tables.
 // Pages come zeroed.
 void plat_set_page_source(uint64_t (*alloc)(void), void (*free)(uint64_t pa));

@@ -49,7 +49,8 @@ int plat_map(uint64_t va, uint64_t pa, uint64_t len, unsigned prot)
         struct entry *e = entry_of(va + off, true);
         fake_mmu_mapped += !e->present;
         fake_mmu_flushes += e->present;
-        *e = (struct entry){pa + off, prot, true, false};
+        // As plat does: dirty at once unless asked otherwise.
+        *e = (struct entry){pa + off, prot & 15, true, (prot & PLAT_WRITE) && !(prot & PLAT_CLEAN)};
     }
     return 0;
 }
@@ -70,8 +71,11 @@ void plat_protect(uint64_t va, uint64_t len, unsigned prot)
     ASSERT(IS_ALIGNED(va | len, PAGE_SIZE));
     fake_mmu_flushes++;
     uint64_t end = va + len;
-    for (va = plat_next_mapped(va, end); va < end; va = plat_next_mapped(va + PAGE_SIZE, end))
-        entry_of(va, false)->prot = prot;
+    for (va = plat_next_mapped(va, end); va < end; va = plat_next_mapped(va + PAGE_SIZE, end)) {
+        struct entry *e = entry_of(va, false);
+        e->prot = prot;
+        e->dirty = prot & PLAT_WRITE;
+    }
 }
 
 bool plat_query(uint64_t va, uint64_t *pa, unsigned *prot)

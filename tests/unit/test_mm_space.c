@@ -643,6 +643,10 @@ static void ahead(void **state)
     assert_int_equal(read_byte(anon + PAGE_SIZE), 3);
     assert_int_equal(read_byte(anon + 2 * PAGE_SIZE), 0);
     assert_int_equal(read_byte(big + 3 * PAGE_SIZE), 1);
+    // New rights lose the dirty bit: not taken for untouched ones either.
+    assert_int_equal(mm_protect(space, anon, 16 * PAGE_SIZE, PROT_READ), 0);
+    mm_reclaim_ahead(1000);
+    assert_int_equal(read_byte(anon + PAGE_SIZE), 3);
     // Moved pages are not taken for untouched ones.
     uint64_t moved = (uint64_t)map(0, 4 * PAGE_SIZE, RW, ANON);
     *fake_mmu_access(moved, true, false) = 9;
