@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: ISC
+// The commands of `lith`: one file per command (or per pair that belongs together), one table.
+// A command's function gets argv with its own name first and returns the exit status: EXIT_TOOL
+// when the tool itself failed, else 0 or, for `run`, the program's.
+#ifndef LITH_HOST_CLI_CLI_H
+#define LITH_HOST_CLI_CLI_H
+
+#include <stdint.h>
+
+#include "common/common.h"
+
+#define EXIT_TOOL    125
+#define LITH_VERSION "0.1.0"
+
+struct command {
+    const char *name;
+    int (*run)(int argc, char *argv[]);
+    const char *usage; // behind "lith NAME "
+    const char *summary;
+    const char *help; // option lines and whatever else `lith help NAME` says; "" for none
+};
+extern const struct command commands[];
+
+int cmd_build(int argc, char *argv[]);
+int cmd_import(int argc, char *argv[]);
+int cmd_help(int argc, char *argv[]);
+int cmd_images(int argc, char *argv[]);
+int cmd_info(int argc, char *argv[]);
+int cmd_inspect(int argc, char *argv[]);
+int cmd_rmi(int argc, char *argv[]);
+int cmd_run(int argc, char *argv[]);
+int cmd_tag(int argc, char *argv[]);
+int cmd_version(int argc, char *argv[]);
+
+// Prints "lith: TEXT"; returns EXIT_TOOL.
+int cli_fail(const struct err *e);
+// The same for wrong usage of a command, pointing to its help.
+int cli_usage(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+// Everything that starting an instance needs, decided and checked.
+#define RUN_PORTS_MAX 64
+#define RUN_DNS_MAX   4
+
+struct port {
+    char host_ip[16]; // "" = all addresses
+    uint16_t host, guest;
+    bool udp;
+};
+
+enum net_mode { NET_USER, NET_TAP, NET_NONE };
+enum platform { PLATFORM_AUTO, PLATFORM_KVM, PLATFORM_QEMU };
+
+struct instance {
+    enum platform platform; // never AUTO once started
+    enum net_mode net;
+    char tap[16]; // interface name
+    uint8_t mac[6];
+    uint32_t ip, gateway; // host byte order; 0: not given
+    unsigned prefix;
+    struct port ports[RUN_PORTS_MAX];
+    unsigned port_count;
+    uint64_t mem_bytes;
+    bool boot_chart;
+    char *kernel, *root; // files
+    uint64_t root_size;
+    struct bootconfig config;
+};
+
+// Starts passt for this instance. *fd is our end of its stream, close-on-exec. `has_dns`: give the
+// guest a name server at 10.0.2.3 that forwards to this host's.
+int passt_start(const struct instance *in, bool has_dns, int *fd, struct err *e);
+// Whether the ports can be bound; the error names the one that cannot.
+int ports_check(const struct instance *in, struct err *e);
+
+// Does /dev/kvm work here? *why says what does not.
+bool kvm_usable(const char **why);
+// Becomes lith-monitor. Returns only on failure.
+int start_kvm(struct instance *in, int net_fd, struct err *e);
+// Runs QEMU to its end. *status is the exit status for our caller.
+int start_qemu(struct instance *in, int net_fd, int *status, struct err *e);
+
+#endif

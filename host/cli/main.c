@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: ISC
+// `lith`: the table of commands, help, and the way to lith-build.
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+const struct command commands[] = {
+    {"build", cmd_build, "-t NAME[:TAG] [-f FILE] [--build-arg NAME=VALUE] [-q] DIR",
+     "Make an image from a Dockerfile",
+     "  -t, --tag NAME[:TAG]     name of the image\n"
+     "  -f, --file FILE          the Dockerfile (default DIR/Dockerfile)\n"
+     "      --build-arg N=V      value of an ARG; N alone takes it from the environment\n"
+     "  -q, --quiet              print the image's id only\n\n"
+     "FROM names scratch or an image of `lith images`. There is no RUN: nothing of the image is "
+     "executed\n"
+     "while it is built. Packages come from the base image (see `lith help import`).\n"},
+    {"images", cmd_images, "[-q] [--no-trunc] [NAME[:TAG]]", "List images",
+     "  -q, --quiet              print ids only\n"
+     "      --no-trunc           print whole ids\n"},
+    {"import", cmd_import, "[-q] SOURCE NAME[:TAG]",
+     "Make a base image from Debian packages, a tar file or a container image",
+     "SOURCE is one of\n"
+     "  deb:PKG[,PKG...]         Debian packages and what they depend on, from this host's apt "
+     "sources;\n"
+     "                           nothing is installed here, root is not needed\n"
+     "  oci:DIR[:REF]            an ordinary container image (skopeo copy docker://... oci:DIR)\n"
+     "  FILE                     a tar file of a root file system\n"},
+    {"info", cmd_info, "", "Show where things are and what this host can do", ""},
+    {"inspect", cmd_inspect, "[--calls] IMAGE [IMAGE...]", "Show an image's details as JSON",
+     "      --calls              list per file how many system call sites were found, rewritten "
+     "and left\n"},
+    {"rmi", cmd_rmi, "IMAGE [IMAGE...]", "Remove images", ""},
+    {"run", cmd_run, "[OPTIONS] IMAGE [ARG...]",
+     "Start an instance of an image and wait for its end",
+     "  -p, --publish [IP:]HOST:GUEST[/udp]  let clients of this host reach a port of the "
+     "instance\n"
+     "  -e, --env NAME=VALUE     environment; NAME alone takes the value from here\n"
+     "      --env-file FILE      lines of NAME=VALUE\n"
+     "  -m, --memory SIZE        memory of the instance (default 128M)\n"
+     "  -w, --workdir DIR        working directory\n"
+     "  -u, --user NAME[:GROUP]  user (names of the image, or numbers)\n"
+     "      --hostname NAME      name of the instance (default lith)\n"
+     "      --entrypoint PROGRAM replaces the image's ENTRYPOINT\n"
+     "      --net user           through passt, needs no root (default)\n"
+     "      --net tap:NAME       a tap device that exists; address by --ip, else by DHCP\n"
+     "      --net none           no network\n"
+     "      --ip ADDR/PREFIX     IPv4 address of the instance\n"
+     "      --gateway ADDR       default gateway\n"
+     "      --dns ADDR           name server (may be repeated)\n"
+     "      --mac-address MAC    MAC address (default random)\n"
+     "      --platform auto|kvm|qemu  auto is kvm where /dev/kvm works, else qemu\n"
+     "      --boot-chart         print what the start spent its time on\n"
+     "      --log LEVEL          messages of the kernel: error, warn (default), info, debug\n"
+     "      --rm                 accepted for docker's sake: instances leave nothing behind\n\n"
+     "The exit status is the program's; 125 when lith failed, 126 when the program cannot be "
+     "executed,\n"
+     "127 when it is not found. Ctrl-C and SIGTERM reach the program, which then has 10 "
+     "seconds.\n"},
+    {"tag", cmd_tag, "IMAGE NAME[:TAG]", "Give an image another name", ""},
+    {"version", cmd_version, "", "Show the version", ""},
+    {"help", cmd_help, "[COMMAND]", "Show help", ""},
+    {0},
+};
+
+static const struct command *command_find(const char *name)
+{
+    for (const struct command *c = commands; c->name; c++)
+        if (strcmp(c->name, name) == 0)
+            return c;
+    return NULL;
+}
+
+int cli_fail(const struct err *e)
+{
+    fflush(stdout);
+    fprintf(stderr, "lith: %s\n", e->text);
+    return EXIT_TOOL;
+}
+
+int cli_usage(const char *command, const char *fmt, ...)
+{
+    va_list ap;
+    fflush(stdout);
+    fputs("lith: ", stderr);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fprintf(stderr, "\nSee `lith help%s%s`.\n", *command ? " " : "", command);
+    return EXIT_TOOL;
+}
+
+static void help_all(FILE *out)
+{
+    fputs("Usage: lith COMMAND\n\nMakes and runs applications as their own tiny operating "
+          "systems.\n\n"
+          "Commands:\n",
+          out);
+    for (const struct command *c = commands; c->name; c++)
+        fprintf(out, "  %-10s %s\n", c->name, c->summary);
+    fputs("\n`lith help COMMAND` tells more. A first image and its start:\n"
+          "  lith import deb:nginx-light debian-nginx\n"
+          "  lith build -t web examples/nginx\n"
+          "  lith run -p 8080:80 web\n",
+          out);
+}
+
+int cmd_help(int argc, char *argv[])
+{
+    if (argc < 2) {
+        help_all(stdout);
+        return 0;
+    }
+    const struct command *c = command_find(argv[1]);
+    if (c == NULL)
+        return cli_usage("", "'%s' is not a lith command", argv[1]);
+    printf("Usage: lith %s%s%s\n\n%s\n", c->name, c->usage[0] ? " " : "", c->usage, c->summary);
+    if (c->help[0])
+        printf("\n%s", c->help);
+    return 0;
+}
+
+int cmd_version(int argc, char *argv[])
+{
+    (void)argv;
+    if (argc > 1)
+        return cli_usage("version", "version takes no arguments");
+    printf("lith version %s\n", LITH_VERSION);
+    return 0;
+}
+
+static int exec_builder(char *argv[])
+{
+    char *path = xasprintf("%s/lith-build", exe_dir());
+    execv(path, argv - 1); // argv[-1] is `lith` itself
+    struct err e;
+    err_sys(&e, -errno, "cannot run %s (it belongs beside `lith`)", path);
+    free(path);
+    return cli_fail(&e);
+}
+
+int cmd_build(int argc, char *argv[])
+{
+    (void)argc;
+    return exec_builder(argv);
+}
+
+int cmd_import(int argc, char *argv[])
+{
+    (void)argc;
+    return exec_builder(argv);
+}
+
+int main(int argc, char *argv[])
+{
+    if (argc < 2) {
+        help_all(stderr);
+        return EXIT_TOOL;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        name = "help";
+    else if (strcmp(name, "--version") == 0 || strcmp(name, "-v") == 0)
+        name = "version";
+    const struct command *c = command_find(name);
+    if (c == NULL)
+        return cli_usage("", "'%s' is not a lith command", argv[1]);
+    // `lith VERB --help`, as docker has it; behind the image of `run` it is the program's.
+    if (argc == 3 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0)) {
+        char *words[] = {argv[2], argv[1], NULL};
+        return cmd_help(2, words);
+    }
+    int status = c->run(argc - 1, argv + 1);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "lith: cannot write to standard output: %s\n", strerror(errno));
+        return EXIT_TOOL;
+    }
+    return status;
+}

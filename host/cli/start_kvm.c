@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: ISC
+// Hands an instance to lith-monitor: this process becomes it, so that its exit status, its output
+// and the signals it gets are the instance's.
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+bool kvm_usable(const char **why)
+{
+    int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    if (fd < 0) {
+        *why = errno == ENOENT   ? "no: this host has no /dev/kvm"
+               : errno == EACCES ? "no: no permission for /dev/kvm (add yourself to the group kvm)"
+                                 : "no: /dev/kvm cannot be opened";
+        return false;
+    }
+    int version = ioctl(fd, KVM_GET_API_VERSION, 0);
+    close(fd);
+    *why = "no: /dev/kvm speaks another version";
+    return version == KVM_API_VERSION;
+}
+
+static int config_file(const struct instance *in, struct err *e)
+{
+    int fd = memfd_create("lith-config", 0);
+    if (fd < 0)
+        return err_sys(e, -errno, "cannot make a memory file");
+    int r = write_all(fd, in->config.text.data, in->config.text.len);
+    if (r < 0 || lseek(fd, 0, SEEK_SET) < 0) {
+        close(fd);
+        return err_sys(e, r < 0 ? r : -errno, "cannot write the boot configuration");
+    }
+    return fd;
+}
+
+int start_kvm(struct instance *in, int net_fd, struct err *e)
+{
+    char mem[24], config[12], net[32], mac[18];
+    const char *env = getenv("LITH_MONITOR");
+    char *monitor = env && *env ? xstrdup(env) : xasprintf("%s/lith-monitor", exe_dir());
+    int fd = config_file(in, e);
+    if (fd < 0)
+        return fd;
+    snprintf(mem, sizeof(mem), "%llu", (unsigned long long)in->mem_bytes);
+    snprintf(config, sizeof(config), "%d", fd);
+    snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", in->mac[0], in->mac[1], in->mac[2],
+             in->mac[3], in->mac[4], in->mac[5]);
+    const char *argv[16] = {"lith-monitor", "--kernel", in->kernel,    "--root", in->root,
+                            "--mem",        mem,        "--config-fd", config};
+    int n = 9;
+    if (in->net != NET_NONE) {
+        if (in->net == NET_TAP) {
+            snprintf(net, sizeof(net), "tap:%s", in->tap);
+        } else {
+            snprintf(net, sizeof(net), "passt:%d", net_fd);
+            fcntl(net_fd, F_SETFD, 0);
+        }
+        argv[n++] = "--net";
+        argv[n++] = net;
+        argv[n++] = "--mac";
+        argv[n++] = mac;
+    }
+    if (in->boot_chart)
+        argv[n++] = "--boot-chart";
+    argv[n] = NULL;
+    execv(monitor, (char **)(uintptr_t)argv);
+    int r = err_sys(e, -errno, "cannot run the monitor %s (build it with `make host`)", monitor);
+    free(monitor);
+    return r;
+}
