@@ -60,11 +60,13 @@ int config_resolve_user(json_t *config, const char *spec, uint32_t *uid, uint32_
     *uid = *gid = 0;
     *home = "/";
     if (entry == NULL && parse_uint(user, 0, UINT32_MAX - 1, &number) == 0) {
+        json_t *other;
         *uid = (uint32_t)number;
-        json_object_foreach(users, name, entry)
+        json_object_foreach(users, name, other)
         {
-            if (json_integer_value(json_array_get(entry, 0)) == (json_int_t)number)
-                break;
+            if (json_is_integer(json_array_get(other, 0)) &&
+                json_integer_value(json_array_get(other, 0)) == (json_int_t)number)
+                entry = other;
         }
     } else if (entry == NULL && *user != 0) {
         r = err_set(e, -EINVAL, "unable to find user %.100s: it is not in the image's /etc/passwd",

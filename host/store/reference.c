@@ -43,7 +43,7 @@ static bool host_valid(const char *s, size_t len)
 {
     const char *colon = memchr(s, ':', len);
     size_t name = colon ? (size_t)(colon - s) : len;
-    if (name == 0)
+    if (name == 0 || s[0] == '.' || s[0] == '-' || s[name - 1] == '.' || s[name - 1] == '-')
         return false;
     for (size_t i = 0; i < name; i++)
         if (!lower_alnum(s[i]) && !(s[i] >= 'A' && s[i] <= 'Z') && s[i] != '.' && s[i] != '-')
