@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: ISC
+// Page faults of programs, and of the kernel when it touches a program's memory: mm resolves them,
+// or they become SIGSEGV and SIGBUS. A program that does not handle the signal gets a report that
+// names the cause. And /proc/self/maps and smaps.
+#include <asm-generic/errno.h>
+#include <linux/mman.h>
+#include "linux/process.h"
+
+// The report is for a person who sees the program die: a program that handles the signal means it.
+static bool dies_of(int sig)
+{
+    struct linux_thread *t = current_lt();
+    void (*handler)(int) = t->process->actions[sig].handler;
+    return handler == SIG_DFL || handler == SIG_IGN || (t->sigmask >> (sig - 1) & 1);
+}
+
+static void report(int rc, uint64_t addr, bool write, bool exec, struct regs *r)
+{
+    const char *access = exec ? "execution of" : write ? "write to" : "read of";
+    const char *what = rc == -ENXIO    ? "memory beyond the end of its file"
+                       : rc == -ENOMEM ? "memory, but none is left"
+                       : rc == -EFAULT
+                           ? (addr < LITH_LOW_GUARD_END ? "the null page" : "unmapped memory")
+                       : write ? "memory that is not writable"
+                       : exec  ? "memory that is not executable"
+                               : "memory without access";
+    char title[96];
+    lib_snprintf(title, sizeof(title), "page fault: %s %s", access, what);
+    report_fault(title, r, addr);
+}
+
+static bool page_fault(uint64_t addr, bool write, bool exec, struct regs *r, bool from_user)
+{
+    if (!mm_current)
+        return false;
+    int rc = mm_fault(mm_current, addr, write, exec);
+    if (rc == 0)
+        return true;
+    if (!from_user)
+        return false; // EFAULT
+    int sig = rc == -ENXIO ? SIGBUS : rc == -ENOMEM ? SIGKILL : SIGSEGV;
+    if (sig == SIGKILL || dies_of(sig))
+        report(rc, addr, write, exec, r);
+    if (sig == SIGKILL) // as Linux's out-of-memory killer
+        signal_send_process(current_process(), SIGKILL, NULL);
+    else
+        signal_force_fault(sig,
+                           sig == SIGBUS   ? BUS_ADRERR
+                           : rc == -EACCES ? SEGV_ACCERR
+                                           : SEGV_MAPERR,
+                           addr);
+    return true; // the way out of the kernel delivers it
+}
+
+// --- /proc/self/maps, smaps ---
+
+static void show_area(struct proc_buf *b, const struct mm_area_info *a)
+{
+    size_t start = b->len;
+    proc_printf(b, "%08lx-%08lx %c%c%c%c %08lx 00:%02x %lu", (unsigned long)a->start,
+                (unsigned long)a->end, a->prot & PROT_READ ? 'r' : '-',
+                a->prot & PROT_WRITE ? 'w' : '-', a->prot & PROT_EXEC ? 'x' : '-',
+                a->flags & MAP_SHARED ? 's' : 'p', (unsigned long)a->off, a->ino ? 1u : 0u,
+                (unsigned long)a->ino);
+    if (a->name[0])
+        proc_printf(b, "%*s %s", (int)(72 - MIN(b->len - start, (size_t)72)), "", a->name);
+    proc_printf(b, "\n");
+}
+
+static int show_all(struct proc_buf *b,
+                    void (*more)(struct proc_buf *, const struct mm_area_info *))
+{
+    struct mm_area_info *a = kmalloc(sizeof(*a));
+    if (!a)
+        return -ENOMEM;
+    for (uint64_t at = 0; mm_next_area(current_process()->mm, at, a); at = a->end) {
+        show_area(b, a);
+        if (more)
+            more(b, a);
+    }
+    kfree(a);
+    return 0;
+}
+
+static int show_maps(struct proc_buf *b)
+{
+    return show_all(b, NULL);
+}
+
+static void show_sizes(struct proc_buf *b, const struct mm_area_info *a)
+{
+    unsigned long rss = (unsigned long)a->resident_pages * (PAGE_SIZE / 1024);
+    bool shared = (a->flags & MAP_SHARED) || (a->ino && !(a->prot & PROT_WRITE));
+    proc_printf(
+        b,
+        "Size:           %8lu kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n"
+        "Rss:            %8lu kB\nPss:            %8lu kB\n",
+        (unsigned long)(a->end - a->start) / 1024, rss, rss);
+    proc_printf(
+        b,
+        "Shared_Clean:   %8lu kB\nShared_Dirty:          0 kB\nPrivate_Clean:         0 kB\n"
+        "Private_Dirty:  %8lu kB\nReferenced:     %8lu kB\nAnonymous:      %8lu kB\n"
+        "Swap:                  0 kB\nLocked:                0 kB\n",
+        shared ? rss : 0, shared ? 0 : rss, rss, shared ? 0 : rss);
+}
+
+static int show_smaps(struct proc_buf *b)
+{
+    return show_all(b, show_sizes);
+}
+
+static int memory_init(void)
+{
+    arch_page_fault_hook = page_fault;
+    int err = procfs_add("self/maps", show_maps, NULL);
+    return err ? err : procfs_add("self/smaps", show_smaps, NULL);
+}
+INIT_RECORD(INIT_LINUX, memory_init);
