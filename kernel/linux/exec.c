@@ -26,8 +26,14 @@
 #define PIE_RANDOM         (1ull << 40)
 #define BRK_RANDOM         (1ull << 25)
 
-// The vDSO, where the kernel has one: maps it and returns its address.
-extern long vdso_map(struct mm_space *s) __attribute__((weak));
+// The vDSO, where the kernel has one (another definition): maps it and returns its address; 0:
+// none.
+long vdso_map(struct mm_space *s);
+__attribute__((weak)) long vdso_map(struct mm_space *s)
+{
+    (void)s;
+    return 0;
+}
 
 struct loaded_file {
     struct file *file;
@@ -417,7 +423,7 @@ static int load(struct process *p, struct exec_state *x, struct regs *r)
     uint64_t data_end = x->program.base + x->program.elf.end;
     p->brk_start = data_end + ALIGN_DOWN(random_u64() % BRK_RANDOM, PAGE_SIZE);
     mm_set_brk(p->mm, p->brk_start);
-    long vdso = vdso_map ? vdso_map(p->mm) : 0;
+    long vdso = vdso_map(p->mm);
     if (vdso < 0)
         return (int)vdso;
     err = build_stack(p, x, top, (uint64_t)vdso, &sp);

@@ -7,8 +7,13 @@
 
 // Zero-copy transmit of a file's pages to a socket, where linux/socket.c offers it: bytes sent
 // (with *pos advanced), -errno, or -EOPNOTSUPP: copy instead.
-extern long socket_sendfile(struct file *sock, struct file *in, uint64_t *pos, size_t count)
-    __attribute__((weak));
+long socket_sendfile(struct file *sock, struct file *in, uint64_t *pos, size_t count);
+__attribute__((weak)) long socket_sendfile(struct file *sock, struct file *in, uint64_t *pos,
+                                           size_t count)
+{
+    (void)sock, (void)in, (void)pos, (void)count;
+    return -EOPNOTSUPP;
+}
 
 static bool is_regular(struct file *f)
 {
@@ -33,7 +38,7 @@ SYSCALL(40, sendfile, int out_fd, int in_fd, int64_t *user_off, size_t count)
     uint64_t own = (uint64_t)off, *pos = user_off ? &own : &in->pos;
     if (count > IO_COUNT_MAX)
         count = IO_COUNT_MAX;
-    r = socket_sendfile ? socket_sendfile(out, in, pos, count) : -EOPNOTSUPP;
+    r = socket_sendfile(out, in, pos, count);
     if (r == -EOPNOTSUPP)
         r = file_copy(out, &out->pos, in, pos, count);
     r = io_write_result(r);
