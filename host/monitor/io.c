@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include "monitor/monitor.h"
 
-#define SPIN_NS      20000ull
+#define SPIN_NS      60000ull // longer than a guest takes to answer: it then needs no doorbell
 #define GRACE_NS     10000000000ull // from the signal to the end by force
 #define REPEAT_NS    200000000ull
 #define IO_STACK_LEN (64 * 1024)
