@@ -7,6 +7,7 @@
 #   guest   tests/guest/*.sh *.bats     programs inside instances
 #   apps    tests/apps/*.sh *.bats      real applications inside instances
 #   e2e     tests/e2e/*.bats            the tool
+#   svm     tests/svm/smoke.sh          monitor and kernel on standard KVM, in an emulated machine
 # A program that crashes, times out or ends with a status other than 0 counts as failed. The whole
 # output of each program is in build/test-logs/; that of failed ones is shown. The last line is
 # `N passed, N failed[, N skipped]`; the exit status is 1 when something failed or nothing ran.
@@ -116,6 +117,10 @@ ring_native() {
     [ ! -x tests/native/run.sh ] || run_program native tests/native/run.sh
 }
 
+ring_svm() {
+    [ ! -x tests/svm/smoke.sh ] || run_program svm tests/svm/smoke.sh
+}
+
 [ $# -gt 0 ] || set -- all
 for ring in "$@"; do
     case $ring in
@@ -123,12 +128,13 @@ for ring in "$@"; do
         ring_unit
         ring_fuzz
         ring_native
+        ring_svm
         for r in guest apps e2e; do ring_folder $r; done
         ;;
-    unit | fuzz | native) ring_"$ring" ;;
+    unit | fuzz | native | svm) ring_"$ring" ;;
     guest | apps | e2e) ring_folder "$ring" ;;
     *)
-        echo "tests/run.sh: no ring called '$ring' (all, unit, fuzz, native, guest, apps, e2e)" >&2
+        echo "tests/run.sh: no ring called '$ring' (all, unit, fuzz, native, svm, guest, apps, e2e)" >&2
         exit 2
         ;;
     esac
