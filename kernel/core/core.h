@@ -55,9 +55,11 @@ struct init_record {
     const char *name;
     int phase;
 };
-#define INIT_RECORD(phase_, fn_)                      \
-    static const struct init_record init_record_##fn_ \
-        __attribute__((used, retain, section("init_records"))) = {fn_, #fn_, phase_}
+// The section holds pointers: the compiler may align structures as it likes, and leave gaps.
+#define INIT_RECORD(phase_, fn_)                                             \
+    static const struct init_record init_record_##fn_ = {fn_, #fn_, phase_}; \
+    static const struct init_record *const init_pointer_##fn_                \
+        __attribute__((used, retain, section("init_records"))) = &init_record_##fn_
 // Runs the scheduler and the first program; set by linux/ (binary mode). Called once start-up is
 // over.
 extern void (*kernel_run)(void);

@@ -6,7 +6,7 @@
 
 extern void random_init(void);
 extern void panic_trap(unsigned vector, uint64_t error, uint64_t addr, struct regs *r);
-extern const struct init_record init_records_start[], init_records_end[];
+extern const struct init_record *const init_records_start[], *const init_records_end[];
 // Called when all records have run; set by the highest layer that is linked. Does not return.
 void (*kernel_run)(void);
 
@@ -30,19 +30,19 @@ static void run_records(void)
     int last = -1;
     for (;;) {
         int phase = INT32_MAX;
-        for (const struct init_record *r = init_records_start; r < init_records_end; r++) {
-            if (r->phase > last && r->phase < phase)
-                phase = r->phase;
+        for (const struct init_record *const *r = init_records_start; r < init_records_end; r++) {
+            if ((*r)->phase > last && (*r)->phase < phase)
+                phase = (*r)->phase;
         }
         if (phase == INT32_MAX)
             return;
-        for (const struct init_record *r = init_records_start; r < init_records_end; r++) {
-            if (r->phase != phase)
+        for (const struct init_record *const *r = init_records_start; r < init_records_end; r++) {
+            if ((*r)->phase != phase)
                 continue;
-            int e = r->fn();
+            int e = (*r)->fn();
             if (e)
-                panic("start-up: %s failed with error %d", r->name, -e);
-            chart_mark(r->name);
+                panic("start-up: %s failed with error %d", (*r)->name, -e);
+            chart_mark((*r)->name);
         }
         last = phase;
     }

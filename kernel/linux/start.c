@@ -144,3 +144,30 @@ int linux_start(void)
     thread_start(t->thread);
     return 0;
 }
+
+// The last step of start-up (core/main.c): the root file system, process 1, the scheduler.
+static void run(void)
+{
+    int err = fs_mount_root();
+    if (err)
+        panic("the root file system cannot be mounted (error %d): give the machine an EROFS image "
+              "as its "
+              "module (QEMU: -initrd root.erofs)",
+              -err);
+    chart_mark("root file system");
+    err = net_configure();
+    if (err)
+        panic("the network cannot be set up (error %d)", -err);
+    err = linux_start();
+    if (err)
+        panic("process 1 cannot be made (error %d)", -err);
+    chart_mark("process 1");
+    sched_run();
+}
+
+static int start_init(void)
+{
+    kernel_run = run;
+    return 0;
+}
+INIT_RECORD(INIT_LINUX, start_init);
