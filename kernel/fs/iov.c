@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: ISC
-// Pieces of program (or kernel) memory as one stream of bytes. Copies go through copy_in/copy_out,
-// which work on kernel memory too: the check that a program's pointers lie in its half is made
-// once, at import.
+// Pieces of program (or kernel) memory as one stream of bytes. Copies recover from faults;
+// the check that a program's pointers lie in its half is made once, at import.
 #include <linux/errno.h>
 #include "fs/fs.h"
 
@@ -38,9 +37,9 @@ static ssize_t_k iov_copy(struct iov_iter *it, void *kernel, size_t n, enum dire
         }
         size_t part = MIN(n - done, v->iov_len - it->skip);
         char *user = (char *)v->iov_base + it->skip;
-        int err = dir == TO     ? copy_out(user, (char *)kernel + done, part)
-                  : dir == FROM ? copy_in((char *)kernel + done, user, part)
-                                : zero_out(user, part);
+        int err = dir == TO     ? copy_recover(user, (char *)kernel + done, part)
+                  : dir == FROM ? copy_recover((char *)kernel + done, user, part)
+                                : zero_recover(user, part);
         if (err)
             return done ? (ssize_t_k)done : -EFAULT;
         it->skip += part;

@@ -155,3 +155,11 @@ __attribute__((weak)) void plat_irq_done(uint64_t bits)
 {
     (void)bits;
 }
+int copy_recover(void *dst, const void *src, size_t n)
+{
+    return copy_in(dst, src, n);
+}
+int zero_recover(void *dst, size_t n)
+{
+    return zero_out(dst, n);
+}

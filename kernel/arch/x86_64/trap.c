@@ -106,6 +106,16 @@ bool user_range_ok(const void *p, size_t n)
     return (uintptr_t)p < LITH_USER_END && n <= LITH_USER_END - (uintptr_t)p;
 }
 
+int copy_recover(void *dst, const void *src, size_t n)
+{
+    return arch_copy(dst, src, n) == 0 ? 0 : -EFAULT;
+}
+
+int zero_recover(void *dst, size_t n)
+{
+    return arch_zero(dst, n) == 0 ? 0 : -EFAULT;
+}
+
 int copy_in(void *dst, const void *user_src, size_t n)
 {
     return user_range_ok(user_src, n) && arch_copy(dst, user_src, n) == 0 ? 0 : -EFAULT;
