@@ -52,6 +52,8 @@ static void flush_signals(struct process *p, uint64_t *pending, struct list_head
         if (sig_bit(q->info.si_signo) & mask) {
             list_del(&q->link);
             p->pending_count--;
+            if (q->info.si_code == SI_TIMER)
+                timer_signal_taken(p, &q->info);
             kfree(q);
         }
     }
@@ -67,15 +69,17 @@ static void flush_everywhere(struct process *p, uint64_t mask)
     }
 }
 
-// Queues a signal; -EAGAIN: a real-time signal with data found no room. 1: it is pending already.
+// Queues a signal: SIGNAL_*, or -EAGAIN: one that carries data found no room.
 static int enqueue(struct process *p, uint64_t *pending, struct list_head *queue, int sig,
                    const siginfo_t *info)
 {
+    bool from_timer = info && info->si_code == SI_TIMER; // their number is bounded by the timers
     struct pending_signal *q;
 
-    if (sig < SIGRTMIN && (*pending & sig_bit(sig)))
-        return 1;
-    q = p->pending_count < p->limits[RLIMIT_SIGPENDING].rlim_cur ? kzalloc(sizeof(*q)) : NULL;
+    if (sig < SIGRTMIN && (*pending & sig_bit(sig)) && !from_timer)
+        return SIGNAL_DROPPED;
+    q = from_timer || p->pending_count < p->limits[RLIMIT_SIGPENDING].rlim_cur ? kzalloc(sizeof(*q))
+                                                                               : NULL;
     if (q) {
         if (info)
             q->info = *info;
@@ -84,11 +88,12 @@ static int enqueue(struct process *p, uint64_t *pending, struct list_head *queue
         q->info.si_signo = sig;
         list_add_tail(&q->link, queue);
         p->pending_count++;
-    } else if (sig >= SIGRTMIN && info && info->si_code < 0 && info->si_code != SI_TKILL) {
+    } else if (from_timer ||
+               (sig >= SIGRTMIN && info && info->si_code < 0 && info->si_code != SI_TKILL)) {
         return -EAGAIN;
     }
     *pending |= sig_bit(sig);
-    return 0;
+    return SIGNAL_QUEUED;
 }
 
 static void cancel_opposites(struct process *p, int sig)
@@ -99,43 +104,39 @@ static void cancel_opposites(struct process *p, int sig)
         flush_everywhere(p, sig_bit(SIGCONT));
 }
 
-int signal_send_process(struct process *p, int sig, const siginfo_t *info)
+int signal_send(struct process *p, struct linux_thread *t, int sig, const siginfo_t *info)
 {
-    struct linux_thread *first;
+    const struct linux_thread *keeper = t;
     int ret;
 
     if (p->exiting || list_empty(&p->threads))
-        return 0;
+        return SIGNAL_DROPPED;
     cancel_opposites(p, sig);
     // An ignored signal is kept only where it is blocked: the program may want to wait for it.
-    first = list_first(&p->threads, struct linux_thread, in_process);
-    if (is_ignored(p, sig) && !(first->sigmask & sig_bit(sig)))
-        return 0;
-    ret = enqueue(p, &p->pending, &p->pending_info, sig, info);
-    if (ret)
-        return ret < 0 ? ret : 0;
-    notify_process(p, sig, NULL);
+    if (!keeper)
+        keeper = list_first(&p->threads, struct linux_thread, in_process);
+    if (is_ignored(p, sig) && !(keeper->sigmask & sig_bit(sig)))
+        return SIGNAL_DROPPED;
+    ret = t ? enqueue(p, &t->pending, &t->pending_info, sig, info)
+            : enqueue(p, &p->pending, &p->pending_info, sig, info);
+    if (ret != SIGNAL_QUEUED)
+        return ret;
+    if (!t)
+        notify_process(p, sig, NULL);
+    else if (wants(t, sig))
+        thread_interrupt(t->thread);
     wait_wake_all(&p->signal_queue, EPOLLIN);
-    return 0;
+    return SIGNAL_QUEUED;
+}
+
+int signal_send_process(struct process *p, int sig, const siginfo_t *info)
+{
+    return MIN(signal_send(p, NULL, sig, info), 0);
 }
 
 int signal_send_thread(struct linux_thread *t, int sig, const siginfo_t *info)
 {
-    struct process *p = t->process;
-    int ret;
-
-    if (p->exiting)
-        return 0;
-    cancel_opposites(p, sig);
-    if (is_ignored(p, sig) && !(t->sigmask & sig_bit(sig)))
-        return 0;
-    ret = enqueue(p, &t->pending, &t->pending_info, sig, info);
-    if (ret)
-        return ret < 0 ? ret : 0;
-    if (wants(t, sig))
-        thread_interrupt(t->thread);
-    wait_wake_all(&p->signal_queue, EPOLLIN);
-    return 0;
+    return MIN(signal_send(t->process, t, sig, info), 0);
 }
 
 static int dequeue_from(struct process *p, uint64_t *pending, struct list_head *queue,
@@ -166,6 +167,8 @@ static int dequeue_from(struct process *p, uint64_t *pending, struct list_head *
         *pending &= ~sig_bit(sig);
     if (found) {
         *out = found->info;
+        if (out->si_code == SI_TIMER)
+            timer_signal_taken(p, out);
         list_del(&found->link);
         p->pending_count--;
         kfree(found);

@@ -28,7 +28,12 @@ static inline uint64_t sig_bit(int sig)
 void signal_recalc(struct linux_thread *t);
 // Blocked signals change; process signals that the thread no longer takes go to others.
 void signal_set_mask(struct linux_thread *t, uint64_t mask);
+// Sends to a thread, or (t NULL) to the process.
+enum { SIGNAL_QUEUED, SIGNAL_DROPPED };
+int signal_send(struct process *p, struct linux_thread *t, int sig, const siginfo_t *info);
 const char *signal_name(int sig);
+// timers.c: a signal of a timer leaves the queue; fills its overrun count in.
+void timer_signal_taken(struct process *p, siginfo_t *info);
 int signal_set_altstack(struct linux_thread *t, const stack_t *ss, uint64_t sp);
 // True if sp lies on the thread's alternate stack.
 bool signal_on_altstack(const struct linux_thread *t, uint64_t sp);

@@ -267,8 +267,12 @@ int sched_block(uint64_t deadline_ns, bool interruptible)
     if (interruptible && t->signal_pending)
         return -EINTR;
     if (deadline_ns != DEADLINE_NEVER) {
-        if (deadline_ns <= plat_clock_ns())
+        uint64_t now = plat_clock_ns();
+
+        if (deadline_ns <= now) { // only asking: devices get their turn all the same
+            sched_poll_if_due(now);
             return -ETIMEDOUT;
+        }
         ktimer_init(&b.timer, block_timeout);
         ktimer_arm(&b.timer, deadline_ns);
     }
