@@ -7,7 +7,11 @@
 enum { POOL_NONE, POOL_VIEW, POOL_SMALL, POOL_MTU, POOL_COUNT };
 
 // Free buffers kept per list: enough for a batch, little enough for an instance of 6 MiB.
+#ifdef LITH_HOSTED // ASan is to see every buffer given back
+#define POOL_KEEP 0
+#else
 #define POOL_KEEP 64
+#endif
 // Packets may take 1/8 of memory, at least this: two receive rings' worth.
 #define LIMIT_SHARE 8
 #define LIMIT_MIN   (512u << 10)

@@ -8,6 +8,34 @@
 
 #include "dev/dev.h"
 
+// Numbers of the socket calls that the UAPI headers leave to libc (Linux's values, x86-64).
+#ifndef SOCK_STREAM
+#define SOCK_STREAM    1
+#define SOCK_DGRAM     2
+#define SOCK_RAW       3
+#define SOCK_SEQPACKET 5
+#endif
+#ifndef MSG_PEEK
+#define MSG_OOB          0x1
+#define MSG_PEEK         0x2
+#define MSG_DONTROUTE    0x4
+#define MSG_CTRUNC       0x8
+#define MSG_TRUNC        0x20
+#define MSG_DONTWAIT     0x40
+#define MSG_EOR          0x80
+#define MSG_WAITALL      0x100
+#define MSG_ERRQUEUE     0x2000
+#define MSG_NOSIGNAL     0x4000
+#define MSG_MORE         0x8000
+#define MSG_WAITFORONE   0x10000
+#define MSG_CMSG_CLOEXEC 0x40000000
+#endif
+#ifndef SHUT_RD
+#define SHUT_RD   0
+#define SHUT_WR   1
+#define SHUT_RDWR 2
+#endif
+
 struct sock; // an AF_INET socket: TCP, UDP or ICMP (ping) / raw
 
 struct sock_addr { // host byte order
@@ -36,8 +64,9 @@ ssize_t_k sock_send(struct sock *s, struct sock_copy *from, size_t len, int flag
                     const struct sock_addr *to);
 ssize_t_k sock_recv(struct sock *s, struct sock_copy *to, size_t len, int flags,
                     struct sock_addr *from, int *out_flags);
-// Zero-copy transmit (sendfile): `bytes` stay valid and unchanged until release(arg) is called,
-// exactly once. TCP only.
+// Zero-copy transmit (sendfile), TCP only: direct-mapped `bytes` stay valid and unchanged until
+// release(arg) is called: exactly once if the result is positive (then it is len), never on error.
+// release runs in any context and must not sleep.
 ssize_t_k sock_send_ref(struct sock *s, const void *bytes, size_t len, int flags,
                         void (*release)(void *arg), void *arg);
 int sock_shutdown(struct sock *s, int how);
@@ -51,6 +80,8 @@ struct wait_queue *sock_wait_queue(struct sock *s); // woken with EPOLL* bits
 unsigned sock_inq(struct sock *s);                  // FIONREAD
 unsigned sock_outq(struct sock *s);                 // TIOCOUTQ
 int sock_type(struct sock *s);
+// Destination address of the datagram that sock_recv would return next (IP_PKTINFO); false: none.
+bool sock_peek_dst(struct sock *s, uint32_t *ip, unsigned *if_index);
 
 // --- interfaces ---
 struct net_if_info {
