@@ -2,10 +2,13 @@
 // lith-monitor: the command line, and the order in which an instance comes up.
 //
 //   lith-monitor --kernel FILE [--root FILE] --mem BYTES --config-fd N
-//                [--net tap:NAME | --net passt:PATH | --net fd:N] [--mac MAC] [--ring 0|3]
+//                [--net tap:NAME | --net passt:PATH | --net passt:N] [--mac MAC] [--ring 0|3]
+//                [--boot-chart]
 //
-// fd:N is a connected stream socket that speaks passt's framing. The exit status is the
-// instance's; 125 if the monitor refuses, fails or stops a broken guest; 137 if it ends by force.
+// passt:N is a descriptor: a connected stream socket that speaks passt's framing. --boot-chart
+// prints what the monitor's own start took (the kernel's part: chart=1 in the configuration). The
+// exit status is the instance's; 125 if the monitor refuses, fails or stops a broken guest; 137 if
+// it ends by force.
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -78,6 +81,11 @@ static void parse_options(struct options *o, int argc, char **argv)
     *o = (struct options){.config_fd = -1, .ring = -1};
     for (int i = 1; i < argc; i += 2) {
         const char *name = argv[i], *value = argv[i + 1];
+        if (strcmp(name, "--boot-chart") == 0) {
+            o->boot_chart = true;
+            i--;
+            continue;
+        }
         if (!value)
             fatal("%s needs a value", name);
         if (strcmp(name, "--kernel") == 0) {
@@ -103,7 +111,7 @@ static void parse_options(struct options *o, int argc, char **argv)
     }
     if (!o->kernel || o->config_fd < 0)
         fatal("usage: lith-monitor --kernel FILE [--root FILE] --mem BYTES --config-fd N "
-              "[--net tap:NAME|passt:PATH|fd:N] [--mac MAC] [--ring 0|3]");
+              "[--net tap:NAME|passt:PATH|passt:N] [--mac MAC] [--ring 0|3] [--boot-chart]");
     if (o->mem_bytes < MEM_MIN)
         fatal("--mem must be at least %llu bytes", MEM_MIN);
     if (!have_mac && o->net) {
@@ -118,8 +126,8 @@ static void parse_options(struct options *o, int argc, char **argv)
 static void close_others(struct options *o)
 {
     int keep = 3, net_fd = -1;
-    if (o->net && strncmp(o->net, "fd:", 3) == 0) {
-        net_fd = (int)parse_number(o->net + 3, 1 << 20, "--net");
+    if (o->net && strncmp(o->net, "passt:", 6) == 0 && o->net[6] >= '0' && o->net[6] <= '9') {
+        net_fd = (int)parse_number(o->net + 6, 1 << 20, "--net");
         if (net_fd < 3 || net_fd == o->config_fd)
             fatal("--net: descriptor %d is in use", net_fd);
     }
@@ -129,7 +137,7 @@ static void close_others(struct options *o)
     if (net_fd >= 0) {
         if (dup3(net_fd, net_fd == 4 ? 3 : 4, O_CLOEXEC) < 0)
             fatal("--net: descriptor %d: %s", net_fd, strerror(errno));
-        o->net = net_fd == 4 ? "fd:3" : "fd:4";
+        o->net = net_fd == 4 ? "passt:3" : "passt:4";
         keep = net_fd == 4 ? 4 : 3;
     }
     if (dup3(config, keep, O_CLOEXEC) < 0)
@@ -156,12 +164,36 @@ static void open_net(struct monitor *m, const char *net)
     m->has_net = true;
     if (strncmp(net, "tap:", 4) == 0)
         net_tap_open(&m->net_backend, net + 4);
+    else if (strncmp(net, "passt:", 6) == 0 && net[6] >= '0' && net[6] <= '9')
+        net_passt_use(&m->net_backend, net[6] - '0'); // as close_others() left it
     else if (strncmp(net, "passt:", 6) == 0)
         net_passt_open(&m->net_backend, net + 6);
-    else if (strncmp(net, "fd:", 3) == 0)
-        net_passt_use(&m->net_backend, net[3] - '0');
     else
-        fatal("--net: '%s' is not tap:NAME, passt:PATH or fd:N", net);
+        fatal("--net: '%s' is not tap:NAME, passt:PATH or passt:N", net);
+}
+
+// What start-up took, for --boot-chart.
+static struct {
+    const char *what;
+    uint64_t tsc;
+} chart[8];
+static unsigned chart_len;
+
+static void chart_mark(const char *what)
+{
+    chart[chart_len].what = what;
+    chart[chart_len++].tsc = rdtsc();
+}
+
+static void chart_print(const struct monitor *m)
+{
+    uint64_t last = m->exec_tsc;
+    for (unsigned i = 0; i < chart_len && m->tsc_khz; i++) {
+        warn("%6llu us (+%5llu)  %s",
+             (unsigned long long)((chart[i].tsc - m->exec_tsc) * 1000 / m->tsc_khz),
+             (unsigned long long)((chart[i].tsc - last) * 1000 / m->tsc_khz), chart[i].what);
+        last = chart[i].tsc;
+    }
 }
 
 int main(int argc, char **argv)
@@ -177,15 +209,23 @@ int main(int argc, char **argv)
     options.kernel_fd = open_file(options.kernel, &options.kernel_len, "kernel");
     options.root_fd =
         options.root ? open_file(options.root, &options.root_len, "root file system") : -1;
+    chart_mark("options, files");
     if (options.net)
         open_net(m, options.net);
     sandbox_drop_privileges();
+    chart_mark("network, privileges");
     io_start(m);
     boot_load(m, &options);
+    chart_mark("kernel and boot block in memory");
     io_wait_created();
+    chart_mark("KVM's machine (made beside that)");
     kvm_set_up(m);
+    chart_mark("memory slots, interrupts, CPU");
     boot_finish(m);
     sandbox_enter(m);
     io_serve();
+    chart_mark("clocks, entropy, sandbox");
+    if (options.boot_chart)
+        chart_print(m);
     kvm_run_guest(m);
 }

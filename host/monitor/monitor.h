@@ -245,6 +245,7 @@ struct options {
     uint64_t mem_bytes;
     int config_fd;
     int ring; // -1: choose
+    bool boot_chart;
     uint8_t mac[6];
 };
 
