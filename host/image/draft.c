@@ -37,14 +37,46 @@ void draft_touch(struct draft *d, const char *path)
     json_object_set_new(d->touched, path, json_true());
 }
 
+// The kernel that images carry: LITH_KERNEL, or beside the tool (build/bin/lith ->
+// build/kernel/lith).
+static int kernel_open(int *fd, struct err *e)
+{
+    const char *env = getenv("LITH_KERNEL");
+    char *path = env != NULL && *env ? xstrdup(env) : xasprintf("%s/../kernel/lith", exe_dir());
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    int r = *fd >= 0 ? 0
+                     : err_sys(e, -errno,
+                               "cannot read the kernel %s (build it with `make kernel`, or let "
+                               "LITH_KERNEL name one)",
+                               path);
+    free(path);
+    return r;
+}
+
+static int kernel_copy(struct draft *d, const char *to, uint64_t *size, struct err *e)
+{
+    struct stat st;
+    int out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+    int r = out < 0 || fstat(d->kernel, &st) < 0 ? -errno : copy_fd(d->kernel, out);
+    if (out >= 0)
+        close(out);
+    if (r == 0)
+        *size = (uint64_t)st.st_size;
+    return r < 0 ? err_sys(e, r, "cannot write %s", to) : 0;
+}
+
 int draft_begin(struct draft *d, bool quiet, struct err *e)
 {
-    *d = (struct draft){.quiet = quiet, .tree = {.fd = -1}};
+    *d = (struct draft){
+        .quiet = quiet, .store = {.dirfd = -1, .lockfd = -1}, .tree = {.fd = -1}, .kernel = -1};
     d->config = json_object();
     d->calls = json_object();
     d->touched = json_object();
     umask(022);
-    int r = store_open(&d->store, true, e);
+    // First, because it takes no time and a missing kernel should not be found out at the end.
+    int r = kernel_open(&d->kernel, e);
+    if (r == 0)
+        r = store_open(&d->store, true, e);
     if (r == 0)
         r = store_tmp(&d->store, &d->tmp, e);
     if (r == 0) {
@@ -65,6 +97,8 @@ int draft_begin(struct draft *d, bool quiet, struct err *e)
 void draft_end(struct draft *d)
 {
     tree_close(&d->tree);
+    if (d->kernel >= 0)
+        close(d->kernel);
     if (d->tmp != NULL)
         remove_all(AT_FDCWD, d->tmp);
     free(d->tmp);
@@ -72,7 +106,7 @@ void draft_end(struct draft *d)
     json_decref(d->config);
     json_decref(d->calls);
     json_decref(d->touched);
-    *d = (struct draft){.tree = {.fd = -1}};
+    *d = (struct draft){.store = {.dirfd = -1, .lockfd = -1}, .tree = {.fd = -1}, .kernel = -1};
 }
 
 // Takes over the configuration of a base image, after checking what later code relies on.
@@ -220,34 +254,6 @@ static int walk(struct draft *d, const char *folder, json_t *seen, unsigned dept
     return r;
 }
 
-// The kernel that images carry: LITH_KERNEL, or beside the tool (build/bin/lith ->
-// build/kernel/lith).
-static int kernel_copy(const char *to, uint64_t *size, struct err *e)
-{
-    const char *env = getenv("LITH_KERNEL");
-    char *path = env != NULL && *env ? xstrdup(env) : xasprintf("%s/../kernel/lith", exe_dir());
-    int in = open(path, O_RDONLY | O_CLOEXEC), out = -1, r = 0;
-    struct stat st;
-    if (in < 0 || fstat(in, &st) < 0)
-        r = err_sys(
-            e, -errno,
-            "cannot read the kernel %s (build it with `make kernel`, or let LITH_KERNEL name one)",
-            path);
-    if (r == 0) {
-        *size = (uint64_t)st.st_size;
-        out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
-        r = out < 0 ? -errno : copy_fd(in, out);
-        if (r < 0)
-            err_sys(e, r, "cannot write %s", to);
-    }
-    if (in >= 0)
-        close(in);
-    if (out >= 0)
-        close(out);
-    free(path);
-    return r;
-}
-
 static int erofs_make(struct draft *d, const char *to, uint64_t *size, struct err *e)
 {
     // The build time is the one thing that mkfs takes from the clock. Files dated later are
@@ -327,7 +333,7 @@ int draft_finish(struct draft *d, const char *ref, struct store_image *image, st
         r = erofs_make(d, path, &root_size, e);
     out_path(d, path, "kernel");
     if (r == 0)
-        r = kernel_copy(path, &kernel_size, e);
+        r = kernel_copy(d, path, &kernel_size, e);
     if (r == 0) {
         config = json_pack("{s:i, s:O, s:O, s:O, s:{s:I, s:I}}", "version", 1, "config", d->config,
                            "users", json_object_get(users, "users"), "groups",

@@ -262,6 +262,13 @@ int fixup_debian(struct draft *d, struct err *e)
         r = put_text_if_missing(d, "/etc/nsswitch.conf", nsswitch, e);
     if (r == 0 && !tree_exists(&d->tree, "/root"))
         r = tree_put_dir(&d->tree, "/root", &(struct tree_attr){.mode = 0700}, e);
+    // base-files' postinst moved these into /run long ago.
+    if (r == 0 && !tree_exists(&d->tree, "/run/lock"))
+        r = tree_put_dir(&d->tree, "/run/lock", &(struct tree_attr){.mode = 01777}, e);
+    if (r == 0 && !tree_exists(&d->tree, "/var/run"))
+        r = tree_put_symlink(&d->tree, "/var/run", "/run", &(struct tree_attr){0}, e);
+    if (r == 0 && !tree_exists(&d->tree, "/var/lock"))
+        r = tree_put_symlink(&d->tree, "/var/lock", "/run/lock", &(struct tree_attr){0}, e);
     for (size_t i = 0; r == 0 && i < 2; i++)
         if (tree_exists(&d->tree, logs[i][0]) && !tree_exists(&d->tree, logs[i][1]))
             r = tree_put_dir(&d->tree, logs[i][1], &TREE_ATTR_DIR, e);

@@ -13,6 +13,7 @@ struct draft {
     json_t *config;  // OCI "config" object
     json_t *calls;   // path -> rewrite summary (image/rewrite), from the base image
     json_t *touched; // set of paths written since: their summaries are out of date
+    int kernel;      // the file that the image will carry
     bool quiet;
 };
 int draft_begin(struct draft *d, bool quiet, struct err *e);
