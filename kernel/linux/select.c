@@ -47,7 +47,8 @@ static long make_requests(const struct select_sets *s, int n, struct poll_reques
 {
     *count = 0;
     for (unsigned w = 0; w < s->words; w++)
-        *count += (unsigned)__builtin_popcountll(s->in[0][w] | s->in[1][w] | s->in[2][w]);
+        for (uint64_t bits = s->in[0][w] | s->in[1][w] | s->in[2][w]; bits; bits &= bits - 1)
+            ++*count;
     *req = kzalloc((*count + 1) * sizeof(**req));
     *fds = kmalloc((*count + 1) * sizeof(**fds));
     if (!*req || !*fds)

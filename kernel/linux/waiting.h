@@ -58,16 +58,12 @@ static inline int temp_mask_set(const void *mask, size_t size)
 }
 
 // The call is over. When it was interrupted, the signal code puts the mask back behind the
-// handler's frame; otherwise it is put back here, and signals that waited behind the temporary mask
+// handler's frame; otherwise it is put back here, and signals that waited behind the temporary one
 // get their turn.
 static inline void temp_mask_end(const void *mask, bool interrupted)
 {
-    struct linux_thread *t = current_lt();
-    if (!mask || interrupted || !t->restore_sigmask)
-        return;
-    t->sigmask = t->saved_sigmask;
-    t->restore_sigmask = false;
-    this_cpu()->user_work = 1;
+    if (mask && !interrupted)
+        signal_restore_mask();
 }
 
 #endif
