@@ -3,7 +3,7 @@
 # Sorted functions with their offset from kernel_start.
 nm -n "$1" | awk '
 $3 == "kernel_start" { base = substr($1, 1) }
-$2 ~ /^[tT]$/ && $3 !~ /^\.L/ { addr[n] = $1; name[n++] = $3 }
+$2 ~ /^[tT]$/ && $3 !~ /^\.L/ && base != "" { addr[n] = $1; name[n++] = $3 }
 END {
     print ".section kernel_symbols, \"a\"\n.globl kernel_symbol_count, kernel_symbol_table, kernel_symbol_names"
     print ".hidden kernel_symbol_count, kernel_symbol_table, kernel_symbol_names"
