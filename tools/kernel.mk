@@ -35,4 +35,14 @@ $(B)/obj/kernel/%.S.o: kernel/%.S
 $(B)/gen/syscalls.inc: $(wildcard kernel/linux/*.c) tools/syscalls.sh
 	tools/syscalls.sh $(B)/gen $(filter %.c,$^)
 $(B)/obj/kernel/linux/table.c.o: $(B)/gen/syscalls.inc
+# The vDSO: a shared object for programs, embedded in the kernel by kernel/linux/vdso_image.S.
+VDSO_CFLAGS := $(CFLAGS_COMMON) -O2 -Ikernel -ffreestanding -fPIC -fvisibility=hidden -mno-red-zone \
+    -fno-stack-protector -fcf-protection=none -fno-jump-tables -fasynchronous-unwind-tables
+$(B)/gen/vdso.so: kernel/linux/vdso/vdso.c kernel/linux/vdso/vdso.lds
+	@mkdir -p $(@D)
+	$(CC) $(VDSO_CFLAGS) -MT $@ -c $< -o $(@:.so=.o)
+	ld.bfd -shared --no-undefined --hash-style=both -soname linux-vdso.so.1 -z max-page-size=4096 --eh-frame-hdr -Bsymbolic \
+	    --build-id=none -s -T kernel/linux/vdso/vdso.lds -o $@ $(@:.so=.o)
+$(B)/obj/kernel/linux/vdso_image.S.o: $(B)/gen/vdso.so
+-include $(B)/gen/vdso.d
 -include $(KERNEL_OBJS:.o=.d)

@@ -26,15 +26,6 @@
 #define PIE_RANDOM         (1ull << 40)
 #define BRK_RANDOM         (1ull << 25)
 
-// The vDSO, where the kernel has one (another definition): maps it and returns its address; 0:
-// none.
-long vdso_map(struct mm_space *s);
-__attribute__((weak)) long vdso_map(struct mm_space *s)
-{
-    (void)s;
-    return 0;
-}
-
 struct loaded_file {
     struct file *file;
     struct vm_object *object;

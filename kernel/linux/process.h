@@ -129,6 +129,8 @@ void process_exit_group(int wait_status) __attribute__((noreturn)); // current t
 struct process *process_find(int pid);
 struct linux_thread *linux_thread_find(int tid);
 extern struct process *process_init; // process 1
+// vdso.c: maps the vDSO; returns the address of its ELF header (AT_SYSINFO_EHDR), or -errno.
+long vdso_map(struct mm_space *s);
 // futex.c
 // FUTEX_WAKE on a user word of the current process: threads woken, or -errno.
 long futex_wake(uint32_t *uaddr, bool shared, unsigned n, uint32_t bitset);

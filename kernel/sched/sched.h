@@ -167,6 +167,7 @@ static inline uint64_t clock_monotonic_ns(void)
 uint64_t clock_realtime_ns(void);
 void clock_set_realtime(uint64_t ns);
 int64_t clock_realtime_offset_ns(void);      // realtime - monotonic
+int64_t clock_realtime_shift_ns(void);       // what clock_set_realtime() added to plat's clock
 extern void (*clock_realtime_changed)(void); // called after clock_set_realtime(); may be NULL
 
 // --- deferred work and pollers ---

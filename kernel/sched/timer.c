@@ -99,6 +99,11 @@ int64_t clock_realtime_offset_ns(void)
     return (int64_t)(clock_realtime_ns() - plat_clock_ns());
 }
 
+int64_t clock_realtime_shift_ns(void)
+{
+    return realtime_shift;
+}
+
 void clock_set_realtime(uint64_t ns)
 {
     realtime_shift = (int64_t)(ns - plat_realtime_ns());
