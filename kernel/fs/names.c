@@ -142,6 +142,7 @@ static int lookup_entry(struct walk *w, struct dentry **out)
         return err;
     if ((*out)->inode && w->want_dir && !S_ISDIR((*out)->inode->mode)) {
         dentry_put(*out);
+        *out = NULL;
         return -ENOTDIR;
     }
     return 0;

@@ -36,6 +36,8 @@ static int resolve(struct fs_context *c, struct file *dir, const char *path, int
         how |= WALK_CREATE;
     *nameless = NULL;
     int err = walk_start(&w, c, dir, path, how);
+    if (!err && (flags & O_CREAT) && w.want_dir)
+        err = -EISDIR; // whatever is there
     if (!err)
         err = walk_last(&w, how, out);
     if (err)
