@@ -31,8 +31,8 @@ for source in "$top"/tests/svm/programs/*.c "$top"/tests/guest/faults.c; do
 done
 "$work/faults" >"$out.faults"
 add_with_libraries /usr/sbin/nginx
-echo 'root:x:0:0:root:/:/bin/sh' >"$work/root/etc/passwd"
-echo 'root:x:0:' >"$work/root/etc/group"
+printf '%s\n' root:x:0:0:root:/:/bin/sh nobody:x:65534:65534:nobody:/:/bin/sh >"$work/root/etc/passwd"
+printf '%s\n' root:x:0: nogroup:x:65534: >"$work/root/etc/group"
 echo 'A page from Debian'"'"'s nginx on standard KVM.' >"$work/root/srv/index.html"
 head -c 300000 /dev/zero | tr '\0' x >"$work/root/srv/long.txt"
 cat >"$work/root/etc/nginx/nginx.conf" <<'CONF'

@@ -38,10 +38,11 @@ prepare() {
         rm -rf "$rig/x"
     fi
     local self=$top/tests/svm
-    if [ ! -s "$rig/base.cpio" ] || [ "$self/init.sh" -nt "$rig/base.cpio" ] || [ "$self/poweroff.c" -nt "$rig/base.cpio" ]; then
+    if [ ! -s "$rig/base.cpio" ] || [ "$self/init.sh" -nt "$rig/base.cpio" ] || [ "$self/poweroff.c" -nt "$rig/base.cpio" ] || [ "$self/fetch.c" -nt "$rig/base.cpio" ]; then
         rm -rf "$rig/base"
         mkdir -p "$rig"/base/{bin,dev,proc,sys,mod,t,tmp,etc}
         gcc -O1 -static -o "$rig/base/bin/svm-exit" "$self/poweroff.c"
+        gcc -O1 -static -o "$rig/base/bin/fetch" "$self/fetch.c"
         cp "$(command -v busybox)" "$rig/base/bin/busybox" || unavailable "no busybox-static"
         cp "$rig"/mod/*.ko "$rig/base/mod/"
         cp "$self/init.sh" "$rig/base/init"
