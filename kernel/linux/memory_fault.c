@@ -1,55 +1,14 @@
 // SPDX-License-Identifier: ISC
-// Page faults of programs, and of the kernel when it touches a program's memory: mm resolves them,
-// or they become SIGSEGV and SIGBUS. A program that does not handle the signal gets a report that
-// names the cause. And /proc/self/maps and smaps.
+// Page faults of programs, and of the kernel when it touches a program's memory, go to mm. What mm
+// does not resolve becomes a signal (sigframe.c) or EFAULT. And /proc/self/maps and smaps.
 #include <asm-generic/errno.h>
 #include <linux/mman.h>
 #include "linux/process.h"
 
-// The report is for a person who sees the program die: a program that handles the signal means it.
-static bool dies_of(int sig)
-{
-    struct linux_thread *t = current_lt();
-    void (*handler)(int) = t->process->actions[sig].handler;
-    return handler == SIG_DFL || handler == SIG_IGN || (t->sigmask >> (sig - 1) & 1);
-}
-
-static void report(int rc, uint64_t addr, bool write, bool exec, struct regs *r)
-{
-    const char *access = exec ? "execution of" : write ? "write to" : "read of";
-    const char *what = rc == -ENXIO    ? "memory beyond the end of its file"
-                       : rc == -ENOMEM ? "memory, but none is left"
-                       : rc == -EFAULT
-                           ? (addr < LITH_LOW_GUARD_END ? "the null page" : "unmapped memory")
-                       : write ? "memory that is not writable"
-                       : exec  ? "memory that is not executable"
-                               : "memory without access";
-    char title[96];
-    lib_snprintf(title, sizeof(title), "page fault: %s %s", access, what);
-    report_fault(title, r, addr);
-}
-
 static bool page_fault(uint64_t addr, bool write, bool exec, struct regs *r, bool from_user)
 {
-    if (!mm_current)
-        return false;
-    int rc = mm_fault(mm_current, addr, write, exec);
-    if (rc == 0)
-        return true;
-    if (!from_user)
-        return false; // EFAULT
-    int sig = rc == -ENXIO ? SIGBUS : rc == -ENOMEM ? SIGKILL : SIGSEGV;
-    if (sig == SIGKILL || dies_of(sig))
-        report(rc, addr, write, exec, r);
-    if (sig == SIGKILL) // as Linux's out-of-memory killer
-        signal_send_process(current_process(), SIGKILL, NULL);
-    else
-        signal_force_fault(sig,
-                           sig == SIGBUS   ? BUS_ADRERR
-                           : rc == -EACCES ? SEGV_ACCERR
-                                           : SEGV_MAPERR,
-                           addr);
-    return true; // the way out of the kernel delivers it
+    (void)r, (void)from_user;
+    return mm_current && mm_fault(mm_current, addr, write, exec) == 0;
 }
 
 // --- /proc/self/maps, smaps ---

@@ -86,6 +86,18 @@ static void describe_area(const struct vm_area *a, uint64_t addr, char *buf, siz
                      a->flags & (MAP_STACK | MAP_GROWSDOWN) ? "stack" : "anonymous", rights);
 }
 
+bool mm_is_stack_guard(uint64_t addr)
+{
+    if (addr >= LITH_USER_END || !mm_current)
+        return false;
+    struct vm_area *a = area_find(mm_current, addr);
+    if (a && a->start <= addr) { // a mapped guard, as exec and libc make them
+        struct vm_area *above = a->prot || a->obj ? NULL : area_next(a);
+        return above && above->start == a->end && (above->flags & MAP_STACK);
+    }
+    return a && (a->flags & MAP_GROWSDOWN) && a->start - addr <= MM_STACK_MAX + MM_STACK_GAP;
+}
+
 bool mm_describe(uint64_t addr, char *buf, size_t size)
 {
     if (addr < LITH_LOW_GUARD_END) {
@@ -116,17 +128,14 @@ bool mm_describe(uint64_t addr, char *buf, size_t size)
     if (addr >= LITH_USER_END || !mm_current)
         return false;
     struct vm_area *a = area_find(mm_current, addr);
-    if (a && a->start <= addr) {
-        struct vm_area *above = area_next(a);
-        if (!a->prot && !a->obj && above && above->start == a->end && (above->flags & MAP_STACK))
-            lib_snprintf(buf, size, "guard page below the stack of a thread");
-        else
-            describe_area(a, addr, buf, size);
-    } else if (a && (a->flags & (MAP_GROWSDOWN | MAP_STACK)) &&
-               a->start - addr <= MM_STACK_MAX + MM_STACK_GAP) {
-        lib_snprintf(buf, size, "guard page below the stack");
-    } else {
+    if (addr < LITH_USER_MIN)
+        lib_snprintf(buf, size, "call table of rewritten programs");
+    else if (mm_is_stack_guard(addr))
+        lib_snprintf(buf, size, "guard page below the stack%s",
+                     a->start > addr || !strcmp(a->name, "[stack guard]") ? "" : " of a thread");
+    else if (a && a->start <= addr)
+        describe_area(a, addr, buf, size);
+    else
         lib_snprintf(buf, size, "unmapped memory");
-    }
     return true;
 }

@@ -105,6 +105,8 @@ struct mm_area_info {
 bool mm_next_area(struct mm_space *s, uint64_t addr, struct mm_area_info *out);
 // Whether the page at addr is present (mincore); -ENOMEM: not mapped.
 int mm_is_resident(struct mm_space *s, uint64_t addr);
+// Whether addr lies in the guard below a thread's stack. For fault reports: takes no lock.
+bool mm_is_stack_guard(uint64_t addr);
 int mm_set_name(struct mm_space *s, uint64_t addr, const char *name); // "[stack]", "[vdso]"
 // Bytes: virtual size, resident set, data+stack.
 void mm_space_usage(struct mm_space *s, uint64_t *vsize, uint64_t *rss);
