@@ -30,7 +30,7 @@ static ssize_t_k eventfd_read(struct file *f, struct iov_iter *to, uint64_t *pos
     }
     uint64_t value = e->semaphore ? 1 : e->count;
     e->count -= value;
-    wait_wake_all(&e->queue, EPOLLOUT);
+    wait_wake(&e->queue, EPOLLOUT, 1);
     ssize_t_k n = iov_copy_to(to, &value, sizeof(value));
     return n < 0 ? n : (ssize_t_k)sizeof(value);
 }
@@ -55,7 +55,7 @@ static ssize_t_k eventfd_write(struct file *f, struct iov_iter *from, uint64_t *
             return err;
     }
     e->count += value;
-    wait_wake_all(&e->queue, EPOLLIN);
+    wait_wake(&e->queue, EPOLLIN, 1);
     return sizeof(value);
 }
 

@@ -154,7 +154,7 @@ SYSCALL(16, ioctl, int fd, unsigned cmd, unsigned long arg)
         break;
     default:
         r = f->ops->ioctl ? f->ops->ioctl(f, cmd, arg) : -ENOTTY;
-        if ((r == -ENOTTY || r == -EINVAL) && cmd == FIONREAD && (f->inode || pipe_readable(f)))
+        if (r == -ENOTTY && cmd == FIONREAD)
             r = bytes_readable(f, (int *)arg);
         break;
     }

@@ -154,6 +154,8 @@ __attribute__((weak)) int net_configure(void)
 // The last step of start-up (core/main.c): the root file system, process 1, the scheduler.
 static void run(void)
 {
+    if (boot_config.clock_ns) // machines that give no clock of their own
+        clock_set_realtime(boot_config.clock_ns + clock_monotonic_ns());
     int err = fs_mount_root();
     if (err)
         panic("the root file system cannot be mounted (error %d): give the machine an EROFS image "
