@@ -13,6 +13,7 @@ include tools/monitor.mk
 include tools/tests.mk
 include tools/svm.mk
 include tools/native.mk
+include tools/apps.mk
 
 .PHONY: all help deps demo check lint fuzz bench clean format
 all: kernel host
