@@ -83,7 +83,7 @@ small_memory() {
     stops
 }
 
-[ "$LITH_PLATFORMS" = native ] && nginx_files || nginx_image || exit 1
+if [ "$LITH_PLATFORMS" = native ]; then nginx_files; else nginx_image || exit 1; fi
 nginx_native "$LAB_TMP"
 lab_each_platform serves
 lab_each_platform small_memory
