@@ -3,6 +3,8 @@
 # Debian's nginx in an instance, asked by curl, ab and wrk over a tap.
 . "$(dirname "$0")/lab.sh"
 . "$LAB_TOP/tests/apps/nginx-images.sh"
+lab_images nginx_image
+lab_enter "$@"
 URL=http://$GUEST
 WWW=$NGINX_DIR/www
 fetch() { curl -sS --max-time 20 "$@"; }
@@ -83,7 +85,6 @@ small_memory() {
     stops
 }
 
-if [ "$LITH_PLATFORMS" = native ]; then nginx_files; else nginx_image || exit 1; fi
 nginx_native "$LAB_TMP"
 lab_each_platform serves
 lab_each_platform small_memory

@@ -5,20 +5,26 @@
 LAB_LINK=lossy
 . "$(dirname "$0")/lab.sh"
 . "$LAB_TOP/tests/apps/nginx-images.sh"
-URL=http://$GUEST
-lab_need "$LAB_BUILD/lossy"
-export LOSSY_DROP=10 LOSSY_REORDER=10 LOSSY_DUPLICATE=2 LOSSY_SEED=7
 
-big_image() { # MIB
-    local dir=$LAB_TOP/build/tests/apps/big$1
+SIZE=${LITH_LONG:+100}
+SIZE=${SIZE:-16}
+big_image() {
+    local dir=$LAB_TOP/build/tests/apps/big$SIZE
     nginx_image || return
     if [ ! -e "$dir/big" ]; then
         mkdir -p "$dir"
-        openssl enc -aes-128-ctr -K 01 -iv 00 -in /dev/zero 2>/dev/null | head -c $(($1 << 20)) >"$dir/big"
+        openssl enc -aes-128-ctr -K 01 -iv 00 -in /dev/zero 2>/dev/null | head -c $((SIZE << 20)) >"$dir/big"
         printf 'FROM test-nginx\nCOPY big /var/www/html/big\n' >"$dir/Dockerfile"
     fi
-    lab_build "test-big$1" test-nginx "$dir"
+    lab_build "test-big$SIZE" test-nginx "$dir"
 }
+
+lab_images big_image
+lab_enter "$@"
+
+URL=http://$GUEST
+lab_need "$LAB_BUILD/lossy"
+export LOSSY_DROP=10 LOSSY_REORDER=10 LOSSY_DUPLICATE=2 LOSSY_SEED=7
 
 big_file() { # MIB
     local start=$SECONDS wanted got out
@@ -46,10 +52,7 @@ big_file() { # MIB
     lab_note "$(tr '\n' ' ' <"$LAB_TMP/lossy.stats" 2>/dev/null)"
 }
 
-size=16
-[ -z "$LITH_LONG" ] || size=100
-big_image $size || exit 1
-loss() { big_file $size; }
+loss() { big_file $SIZE; }
 # The stack is the same in both rings.
 LITH_PLATFORMS=${LITH_PLATFORMS/qemu-ring3/}
 lab_each_platform loss

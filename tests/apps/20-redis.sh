@@ -4,6 +4,10 @@
 # server on this host, and redis-benchmark completes.
 . "$(dirname "$0")/lab.sh"
 DIR=$LAB_TOP/tests/apps/redis
+redis_image() { lab_import test-redis-base redis-server && lab_build test-redis test-redis-base "$DIR"; }
+lab_images redis_image
+lab_enter "$@"
+
 cli() { timeout 60 redis-cli -h "$@"; }
 
 # Everything a client sees, from the server at these options of redis-cli, into file OUT.
@@ -27,7 +31,7 @@ dialogue() { # OUT HOST [OPTION...]
         cli "$@" blpop queue 10
         cli "$@" blpop nothing 0.2
         echo "== messages"
-        cli "$@" subscribe news sport >"$out.sub" &
+        timeout 60 redis-cli -h "$@" subscribe news sport >"$out.sub" 2>/dev/null &
         reader=$!
         for i in $(seq 1 50); do
             [ "$(cli "$@" publish news "first $i")" = 1 ] && break
@@ -49,7 +53,6 @@ dialogue() { # OUT HOST [OPTION...]
         cli "$@" exists brief
         cli "$@" config get save
         cli "$@" client getname
-        cli "$@" lolwut version 1 | wc -l
         cli "$@" flushall
     } >"$out" 2>&1
 }
@@ -98,7 +101,6 @@ redis() {
 }
 
 native
-[ "$LITH_PLATFORMS" = native ] || { lab_import test-redis-base redis-server && lab_build test-redis test-redis-base "$DIR"; } || exit 1
 LAB_NATIVE=(/usr/bin/redis-server "$DIR/redis.conf" --dir "$LAB_TMP")
 lab_each_platform redis
 lab_plan_end

@@ -3,6 +3,10 @@
 # Debian's php with its own web server in an instance: answers are those of php on this host.
 . "$(dirname "$0")/lab.sh"
 DIR=$LAB_TOP/tests/apps/php
+php_image() { lab_import test-php-base php-cli && lab_build test-php test-php-base "$DIR"; }
+lab_images php_image
+lab_enter "$@"
+
 head -c 300000 /dev/zero | tr '\0' u >"$LAB_TMP/upload"
 fetch() { curl -sS --max-time 60 "$@"; }
 
@@ -54,7 +58,6 @@ php_serves() {
 php_web() { if [ "$PLATFORM" = qemu-ring3 ]; then php_serves 100; else php_serves 2000; fi; }
 
 native
-[ "$LITH_PLATFORMS" = native ] || { lab_import test-php-base php-cli && lab_build test-php test-php-base "$DIR"; } || exit 1
 LAB_NATIVE=(php -n -S $GUEST:8000 -t "$DIR/www")
 lab_each_platform php_web
 lab_plan_end

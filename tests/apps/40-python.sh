@@ -4,6 +4,11 @@
 # threads, signals, sockets and asyncio with the output that it has on this host.
 . "$(dirname "$0")/lab.sh"
 DIR=$LAB_TOP/tests/apps/python
+# The whole python3: python3-minimal lacks asyncio and http.server.
+python_image() { lab_import test-python-base python3 && lab_build test-python test-python-base "$DIR"; }
+lab_images python_image
+lab_enter "$@"
+
 URL=http://$GUEST:8000
 PYTHON=/usr/bin/python3
 fetch() { curl -sS --max-time 60 "$@"; }
@@ -40,8 +45,6 @@ serves() {
 }
 
 LITH_TEST=value PYTHONDONTWRITEBYTECODE=1 timeout 60 "$PYTHON" "$DIR/check.py" "an argument" ü >"$LAB_TMP/native" 2>&1
-# The program in full: python3-minimal alone lacks asyncio and http.server.
-lab_import test-python-base python3 && lab_build test-python test-python-base "$DIR" || exit 1
 lab_each_platform program
 lab_each_platform serves
 lab_plan_end

@@ -4,6 +4,10 @@
 # and prints what it prints on this host.
 . "$(dirname "$0")/lab.sh"
 DIR=$LAB_TOP/tests/apps/sqlite
+sqlite_image() { lab_import test-sqlite-base sqlite3 && lab_build test-sqlite test-sqlite-base "$DIR"; }
+lab_images sqlite_image
+lab_enter "$@"
+
 
 script() {
     lab_run 100 test-sqlite
@@ -18,6 +22,5 @@ sed "s|/tmp/|$LAB_TMP/|" "$DIR/script.sql" >"$LAB_TMP/script.sql"
 (cd "$LAB_TMP" && timeout 60 sqlite3 -init "$LAB_TMP/script.sql" "$LAB_TMP/test.db") </dev/null >"$LAB_TMP/raw" 2>&1
 NATIVE_STATUS=$?
 sed "s|$LAB_TMP/script.sql|/srv/script.sql|; s|$LAB_TMP/|/tmp/|" "$LAB_TMP/raw" >"$LAB_TMP/native"
-lab_import test-sqlite-base sqlite3 && lab_build test-sqlite test-sqlite-base "$DIR" || exit 1
 lab_each_platform script
 lab_plan_end

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: ISC
-# The laboratory of the app tests: sourced as a script's first act, it gives the script network and
-# process namespaces of its own (they and everything started in them vanish with the script), a tap
-# device to an instance, the instance itself, and TAP lines.
+# The laboratory of the app tests: gives a script network and process namespaces of its own (they and
+# everything started in them vanish with the script), a tap device to an instance, the instance
+# itself, and TAP lines. A script begins and ends so:
 #
-#   . "$(dirname "$0")/lab.sh"      enters the namespaces; prints a skip and ends where they are denied
-#   lab_plan_end                    prints the plan; the script's last line
+#   . "$(dirname "$0")/lab.sh"
+#   lab_images FUNCTION             makes the images; needs the network, so it comes before
+#   lab_enter "$@"                  starts the script again inside; prints a skip where that is denied
+#   lab_plan_end                    prints the plan
 #
 # Addresses: the host's end of the tap is 10.42.0.1, the instance is 10.42.0.2 ($GUEST); with
 # LAB_LINK=lossy the link between them loses frames (tests/apps/lossy.c, LOSSY_* variables).
@@ -27,20 +29,8 @@ lab_skip_all() { # REASON
     exit 0
 }
 
-# Namespaces: as root directly, else through a user namespace.
-if [ -z "${LAB_INSIDE:-}" ]; then
-    for try in "" "--map-root-user"; do
-        # shellcheck disable=SC2086
-        if unshare $try --net --pid --fork --kill-child --mount-proc sh -c 'ip link set lo up && ip tuntap add lab mode tap' 2>/dev/null; then
-            # shellcheck disable=SC2086
-            LAB_INSIDE=1 exec unshare $try --net --pid --fork --kill-child --mount-proc "$BASH" "$0" "$@"
-        fi
-    done
-    lab_skip_all "no right to make network namespaces and tap devices here"
-fi
-
 LAB_TMP=$(mktemp -d "${TMPDIR:-/tmp}/lith-lab.XXXXXX")
-LAB_COUNT=0 LAB_FAILED=0 LAB_PID='' LAB_LOG=$LAB_TMP/console LAB_OPTS=() PLATFORM=''
+LAB_COUNT=0 LAB_FAILED=0 LAB_PID='' LAB_LOG=$LAB_TMP/console LAB_OPTS=() LAB_STARTS=0 PLATFORM=''
 lab_exit() {
     local status=$?
     [ -z "$LAB_PID" ] || kill -KILL "$LAB_PID" 2>/dev/null
@@ -123,6 +113,13 @@ lab_image() { # NAME DEPENDS COMMAND...
     fi
     flock -u 8
 }
+# Runs FUNCTION (of lab_import and lab_build) outside the namespaces, once.
+lab_images() { # FUNCTION
+    [ -z "${LAB_INSIDE:-}" ] || return 0
+    "$1" && return
+    lab_plan_end
+    exit 1
+}
 lab_import() { # NAME PACKAGES
     lab_image "$1" /dev/null import "deb:$2" "$1"
 }
@@ -147,7 +144,24 @@ lab_wire() {
 }
 LAB_LOSSY='' LAB_VNET=vnet_hdr
 [ "${LAB_LINK:-}" != lossy ] || LAB_LOSSY=1 LAB_VNET=
-lab_wire
+
+# Goes on with the script in namespaces: as root directly, else through a user namespace.
+lab_enter() { # "$@"
+    local try
+    if [ -n "${LAB_INSIDE:-}" ]; then
+        lab_wire
+        return
+    fi
+    rm -rf "$LAB_TMP"
+    for try in "" "--map-root-user"; do
+        # shellcheck disable=SC2086
+        if unshare $try --net --pid --fork --kill-child --mount-proc sh -c 'ip link set lo up && ip tuntap add lab mode tap' 2>/dev/null; then
+            # shellcheck disable=SC2086
+            LAB_INSIDE=1 exec unshare $try --net --pid --fork --kill-child --mount-proc "$BASH" "$0" "$@"
+        fi
+    done
+    lab_skip_all "no right to make network namespaces and tap devices here"
+}
 
 # ---- instances ----
 
@@ -216,7 +230,6 @@ lab_start() { # IMAGE [ARG...]
         --gateway $LAB_HOST "${LAB_OPTS[@]}" "$@" >"$LAB_LOG" 2>&1 8>&- </dev/null &
     LAB_PID=$!
 }
-LAB_STARTS=0
 
 lab_alive() { kill -0 "$LAB_PID" 2>/dev/null; }
 

@@ -14,6 +14,7 @@ nginx_files() { # the folder is also what native nginx serves
 }
 nginx_image() {
     nginx_files
+    [ "$LITH_PLATFORMS" != native ] || return 0
     lab_import test-nginx-base nginx-light && lab_build test-nginx test-nginx-base "$NGINX_DIR"
 }
 # Native nginx with the same files: LAB_NATIVE.
