@@ -2,6 +2,7 @@
 # symbols.sh ELF: assembly of the kernel's symbol table (core/symbols.c) on standard output.
 # Sorted functions with their offset from kernel_start.
 nm -n "$1" | awk '
+BEGIN { n = 0 }
 $3 == "kernel_start" { base = substr($1, 1) }
 $2 ~ /^[tT]$/ && $3 !~ /^\.L/ && base != "" { addr[n] = $1; name[n++] = $3 }
 END {

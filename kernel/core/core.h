@@ -32,6 +32,8 @@ void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)))
     } while (0)
 // The report of a fault in kernel or program: cause, address and what lies there, thread,
 // registers, backtrace. `title` is the first line ("page fault: write to read-only page ...").
+// addr: what was accessed; REPORT_NO_ADDRESS where the fault has none.
+#define REPORT_NO_ADDRESS UINT64_MAX
 void report_fault(const char *title, const struct regs *r, uint64_t addr);
 // Given by higher layers, so that reports can name things; NULL until then.
 extern const char *(*report_thread_name)(void);

@@ -62,6 +62,36 @@ static void backtrace(uint64_t rip, uint64_t rbp)
     }
 }
 
+// Programs are built without frame pointers: words on the stack that point behind a call
+// instruction in text are likely return addresses.
+#define STACK_SCAN_WORDS 512
+#define STACK_SCAN_SHOWN 12
+static void scan_stack(uint64_t rsp)
+{
+    char text[320];
+    unsigned shown = 0;
+    rsp = ALIGN_UP(rsp, 8ul);
+    for (unsigned i = 0; i < STACK_SCAN_WORDS && shown < STACK_SCAN_SHOWN; i++, rsp += 8) {
+        uint64_t word;
+        unsigned prot;
+        if (!read_word(rsp, &word))
+            break;
+        if (word < LITH_USER_MIN || word >= LITH_USER_END || !plat_query(word - 8, NULL, &prot) ||
+            !plat_query(word, NULL, &prot) || !(prot & PLAT_EXEC))
+            continue;
+        const uint8_t *c = (const uint8_t *)word; // call rel32, call *reg, call *disp(reg)
+        if (c[-5] != 0xe8 && !(c[-2] == 0xff && (c[-1] & 0x38) == 0x10) &&
+            !(c[-3] == 0xff && (c[-2] & 0x38) == 0x10) &&
+            !(c[-6] == 0xff && (c[-5] & 0x38) == 0x10))
+            continue;
+        if (report_describe && report_describe(word, text, sizeof(text))) {
+            if (shown++ == 0)
+                out("return addresses on the stack:\n");
+            out("    %016lx  %s\n", word, text);
+        }
+    }
+}
+
 static void print_regs(const struct regs *r)
 {
     out("registers:\n"
@@ -79,10 +109,13 @@ void report_fault(const char *title, const struct regs *r, uint64_t addr)
     out("lith: %s\n", title);
     if (report_thread_name)
         out("thread: %s\n", report_thread_name());
-    print_address("address", addr);
+    if (addr != REPORT_NO_ADDRESS)
+        print_address("address", addr);
     print_address("at     ", r->rip);
     print_regs(r);
     backtrace(r->rip, r->rbp);
+    if (!in_kernel(r->rip))
+        scan_stack(r->rsp);
     if (report_last_calls)
         report_last_calls();
 }

@@ -265,7 +265,8 @@ static void die_of(struct regs *r, int sig)
 
     if (SIG_MASK_DEFAULT_CORE & sig_bit(sig)) {
         lib_snprintf(title, sizeof(title), "program ended by SIG%s", signal_name(sig));
-        report_fault(fault_title[0] ? fault_title : title, r, fault_title[0] ? t->trap_addr : 0);
+        report_fault(fault_title[0] ? fault_title : title, r,
+                     fault_title[0] ? t->trap_addr : REPORT_NO_ADDRESS);
     }
     process_exit_group(sig);
 }
