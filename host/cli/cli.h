@@ -9,33 +9,18 @@
 
 #include "common/common.h"
 
-#define EXIT_TOOL    125
-#define LITH_VERSION "0.1.0"
-
 struct command {
     const char *name;
-    int (*run)(int argc, char *argv[]);
-    const char *usage; // behind "lith NAME "
+    int (*run)(int argc, char *argv[]); // NULL: lith-image does it
+    const char *usage;                  // behind "lith NAME "
     const char *summary;
     const char *help; // option lines and whatever else `lith help NAME` says; "" for none
 };
 extern const struct command commands[];
 
-int cmd_build(int argc, char *argv[]);
-int cmd_import(int argc, char *argv[]);
 int cmd_help(int argc, char *argv[]);
-int cmd_images(int argc, char *argv[]);
-int cmd_info(int argc, char *argv[]);
-int cmd_inspect(int argc, char *argv[]);
-int cmd_rmi(int argc, char *argv[]);
 int cmd_run(int argc, char *argv[]);
-int cmd_tag(int argc, char *argv[]);
 int cmd_version(int argc, char *argv[]);
-
-// Prints "lith: TEXT"; returns EXIT_TOOL.
-int cli_fail(const struct err *e);
-// The same for wrong usage of a command, pointing to its help.
-int cli_usage(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 // Everything that starting an instance needs, decided and checked.
 #define RUN_PORTS_MAX 64
@@ -66,14 +51,27 @@ struct instance {
     struct bootconfig config;
 };
 
+// What the store says about an image (store/store.h, launch texts).
+struct words {
+    char **v;
+    size_t n;
+};
+void words_add(struct words *w, char *owned);
+
+struct launch {
+    char *dir, *home, *cwd; // cwd may be NULL
+    uint64_t root_size, uid, gid;
+    struct words entrypoint, cmd, env;
+};
+// `user`: whom to resolve instead of the image's USER, or NULL.
+int launch_load(const char *image, const char *user, struct launch *l, struct err *e);
+
 // Starts passt for this instance. *fd is our end of its stream, close-on-exec. `has_dns`: give the
 // guest a name server at 10.0.2.3 that forwards to this host's.
 int passt_start(const struct instance *in, bool has_dns, int *fd, struct err *e);
 // Whether the ports can be bound; the error names the one that cannot.
 int ports_check(const struct instance *in, struct err *e);
 
-// Does /dev/kvm work here? *why says what does not.
-bool kvm_usable(const char **why);
 // Becomes lith-monitor. Returns only on failure.
 int start_kvm(struct instance *in, int net_fd, struct err *e);
 // Runs QEMU to its end. *status is the exit status for our caller.

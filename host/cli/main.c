@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: ISC
-// `lith`: the table of commands, help, and the way to lith-build.
+// `lith`: the table of commands, help, and the way to lith-image.
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include "cli/cli.h"
 
 const struct command commands[] = {
-    {"build", cmd_build, "-t NAME[:TAG] [-f FILE] [--build-arg NAME=VALUE] [-q] DIR",
+    {"build", NULL, "-t NAME[:TAG] [-f FILE] [--build-arg NAME=VALUE] [-q] DIR",
      "Make an image from a Dockerfile",
      "  -t, --tag NAME[:TAG]     name of the image\n"
      "  -f, --file FILE          the Dockerfile (default DIR/Dockerfile)\n"
@@ -19,10 +19,10 @@ const struct command commands[] = {
      "FROM names scratch or an image of `lith images`. There is no RUN: nothing of the image is "
      "executed\n"
      "while it is built. Packages come from the base image (see `lith help import`).\n"},
-    {"images", cmd_images, "[-q] [--no-trunc] [NAME[:TAG]]", "List images",
+    {"images", NULL, "[-q] [--no-trunc] [NAME[:TAG]]", "List images",
      "  -q, --quiet              print ids only\n"
      "      --no-trunc           print whole ids\n"},
-    {"import", cmd_import, "[-q] SOURCE NAME[:TAG]",
+    {"import", NULL, "[-q] SOURCE NAME[:TAG]",
      "Make a base image from Debian packages, a tar file or a container image",
      "SOURCE is one of\n"
      "  deb:PKG[,PKG...]         Debian packages and what they depend on, from this host's apt "
@@ -30,11 +30,11 @@ const struct command commands[] = {
      "                           nothing is installed here, root is not needed\n"
      "  oci:DIR[:REF]            an ordinary container image (skopeo copy docker://... oci:DIR)\n"
      "  FILE                     a tar file of a root file system\n"},
-    {"info", cmd_info, "", "Show where things are and what this host can do", ""},
-    {"inspect", cmd_inspect, "[--calls] IMAGE [IMAGE...]", "Show an image's details as JSON",
+    {"info", NULL, "", "Show where things are and what this host can do", ""},
+    {"inspect", NULL, "[--calls] IMAGE [IMAGE...]", "Show an image's details as JSON",
      "      --calls              list per file how many system call sites were found, rewritten "
      "and left\n"},
-    {"rmi", cmd_rmi, "IMAGE [IMAGE...]", "Remove images", ""},
+    {"rmi", NULL, "IMAGE [IMAGE...]", "Remove images", ""},
     {"run", cmd_run, "[OPTIONS] IMAGE [ARG...]",
      "Start an instance of an image and wait for its end",
      "  -p, --publish [IP:]HOST:GUEST[/udp]  let clients of this host reach a port of the "
@@ -61,7 +61,7 @@ const struct command commands[] = {
      "executed,\n"
      "127 when it is not found. Ctrl-C and SIGTERM reach the program, which then has 10 "
      "seconds.\n"},
-    {"tag", cmd_tag, "IMAGE NAME[:TAG]", "Give an image another name", ""},
+    {"tag", NULL, "IMAGE NAME[:TAG]", "Give an image another name", ""},
     {"version", cmd_version, "", "Show the version", ""},
     {"help", cmd_help, "[COMMAND]", "Show help", ""},
     {0},
@@ -73,25 +73,6 @@ static const struct command *command_find(const char *name)
         if (strcmp(c->name, name) == 0)
             return c;
     return NULL;
-}
-
-int cli_fail(const struct err *e)
-{
-    fflush(stdout);
-    fprintf(stderr, "lith: %s\n", e->text);
-    return EXIT_TOOL;
-}
-
-int cli_usage(const char *command, const char *fmt, ...)
-{
-    va_list ap;
-    fflush(stdout);
-    fputs("lith: ", stderr);
-    va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
-    va_end(ap);
-    fprintf(stderr, "\nSee `lith help%s%s`.\n", *command ? " " : "", command);
-    return EXIT_TOOL;
 }
 
 static void help_all(FILE *out)
@@ -117,7 +98,7 @@ int cmd_help(int argc, char *argv[])
     }
     const struct command *c = command_find(argv[1]);
     if (c == NULL)
-        return cli_usage("", "'%s' is not a lith command", argv[1]);
+        return tool_usage("", "'%s' is not a lith command", argv[1]);
     printf("Usage: lith %s%s%s\n\n%s\n", c->name, c->usage[0] ? " " : "", c->usage, c->summary);
     if (c->help[0])
         printf("\n%s", c->help);
@@ -128,31 +109,20 @@ int cmd_version(int argc, char *argv[])
 {
     (void)argv;
     if (argc > 1)
-        return cli_usage("version", "version takes no arguments");
+        return tool_usage("version", "version takes no arguments");
     printf("lith version %s\n", LITH_VERSION);
     return 0;
 }
 
-static int exec_builder(char *argv[])
+// Everything but `run` needs libraries; lith-image has them.
+static int exec_image(char *argv[])
 {
-    char *path = xasprintf("%s/lith-build", exe_dir());
-    execv(path, argv - 1); // argv[-1] is `lith` itself
+    char *path = xasprintf("%s/lith-image", exe_dir());
+    execv(path, argv);
     struct err e;
     err_sys(&e, -errno, "cannot run %s (it belongs beside `lith`)", path);
     free(path);
-    return cli_fail(&e);
-}
-
-int cmd_build(int argc, char *argv[])
-{
-    (void)argc;
-    return exec_builder(argv);
-}
-
-int cmd_import(int argc, char *argv[])
-{
-    (void)argc;
-    return exec_builder(argv);
+    return tool_fail(&e);
 }
 
 int main(int argc, char *argv[])
@@ -168,12 +138,14 @@ int main(int argc, char *argv[])
         name = "version";
     const struct command *c = command_find(name);
     if (c == NULL)
-        return cli_usage("", "'%s' is not a lith command", argv[1]);
+        return tool_usage("", "'%s' is not a lith command", argv[1]);
     // `lith VERB --help`, as docker has it; behind the image of `run` it is the program's.
     if (argc == 3 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0)) {
         char *words[] = {argv[2], argv[1], NULL};
         return cmd_help(2, words);
     }
+    if (c->run == NULL)
+        return exec_image(argv);
     int status = c->run(argc - 1, argv + 1);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fprintf(stderr, "lith: cannot write to standard output: %s\n", strerror(errno));

@@ -4,10 +4,10 @@
 // accept), in a session of its own so that Ctrl-C does not take the network away before the
 // program has ended, and ends when the other end of the stream closes.
 #include <arpa/inet.h>
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +73,50 @@ static int announce(const struct instance *in, uint32_t ip, int fd)
     return write_all(fd, frame, sizeof(frame));
 }
 
+static bool passt_installed(void)
+{
+    if (access("/usr/bin/passt", X_OK) == 0)
+        return true;
+    const char *path = getenv("PATH");
+    char *dirs = xstrdup(path ? path : ""), *save = NULL;
+    bool found = false;
+    for (char *dir = strtok_r(dirs, ":", &save); dir && !found; dir = strtok_r(NULL, ":", &save)) {
+        char *program = xasprintf("%s/passt", dir);
+        found = access(program, X_OK) == 0;
+        free(program);
+    }
+    free(dirs);
+    return found;
+}
+
+// CPU and system have AVX2 (SDM vol. 1, 14.3). libgcc's own check would ask the CPU at every start
+// of `lith`, and each CPUID is slow where it traps; this one is asked in passt's process only.
+static bool has_avx2(void)
+{
+    unsigned a, b, c, d, low, high;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_AVX))
+        return false;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (low & 6) == 6 && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX2);
+}
+
+// Debian's passt only looks whether the CPU has AVX2 and executes passt.avx2 then: a whole start
+// saved.
+static void passt_exec(const char *argv[], int stream)
+{
+    char **args = (char **)(uintptr_t)argv; // exec does not change them
+    setsid();
+    int null = open("/dev/null", O_RDWR);
+    dup2(null, STDIN_FILENO);
+    dup2(null, STDOUT_FILENO);
+    dup2(null, STDERR_FILENO);
+    fcntl(stream, F_SETFD, 0);
+    if (has_avx2())
+        execv("/usr/bin/passt.avx2", args);
+    execvp("passt", args);
+    _exit(EXIT_TOOL);
+}
+
 int passt_start(const struct instance *in, bool has_dns, int *fd, struct err *e)
 {
     char ip[16], gateway[16], prefix[4], stream[12], specs[RUN_PORTS_MAX][40];
@@ -109,30 +153,23 @@ int passt_start(const struct instance *in, bool has_dns, int *fd, struct err *e)
         argv[n++] = "none";
     }
     argv[n] = NULL;
+    if (!passt_installed())
+        return err_set(
+            e, -ENOENT,
+            "user networking needs passt: apt-get install passt (or run with --net none)");
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return err_sys(e, -errno, "cannot make a socket pair");
     snprintf(stream, sizeof(stream), "%d", pair[1]);
-    posix_spawn_file_actions_t fa;
-    posix_spawnattr_t attr;
-    posix_spawn_file_actions_init(&fa);
-    posix_spawnattr_init(&attr);
-    posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDWR, 0);
-    posix_spawn_file_actions_adddup2(&fa, 0, 1);
-    posix_spawn_file_actions_adddup2(&fa, 0, 2);
-    posix_spawn_file_actions_adddup2(&fa, pair[1], pair[1]); // takes close-on-exec off
-    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID);
     r = announce(in, in->ip, pair[0]);
-    if (r == 0)
-        r = -posix_spawnp(&(pid_t){0}, "passt", &fa, &attr, (char **)(uintptr_t)argv, environ);
-    posix_spawnattr_destroy(&attr);
-    posix_spawn_file_actions_destroy(&fa);
+    // fork, and not vfork: our own start goes on while passt is loaded.
+    pid_t pid = r < 0 ? 0 : fork();
+    if (pid == 0 && r == 0)
+        passt_exec(argv, pair[1]);
+    if (pid < 0)
+        r = -errno;
     close(pair[1]);
     if (r < 0) {
         close(pair[0]);
-        if (r == -ENOENT)
-            return err_set(
-                e, r,
-                "user networking needs passt: apt-get install passt (or run with --net none)");
         return err_sys(e, r, "cannot start passt");
     }
     *fd = pair[0];

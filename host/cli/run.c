@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "store/store.h"
 
 #define MEM_DEFAULT  (128ull << 20)
 #define MEM_MIN      (4ull << 20) // the kernel and its tables do not fit below
@@ -24,29 +23,18 @@
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define ENV_FILE_MAX (1u << 20)
 
-struct strings {
-    char **v;
-    size_t n;
-};
-
 struct run_options {
     struct instance in;
-    struct strings env; // NAME=VALUE from -e and --env-file, in order
+    struct words env; // NAME=VALUE from -e and --env-file, in order
     const char *workdir, *user, *hostname, *entrypoint, *log;
     uint32_t dns[RUN_DNS_MAX];
     unsigned dns_count;
     bool has_mac;
 };
 
-static void strings_add(struct strings *s, char *owned)
-{
-    s->v = xrealloc(s->v, (s->n + 1) * sizeof(*s->v));
-    s->v[s->n++] = owned;
-}
-
 // Adds NAME=VALUE, or NAME with this process's value (nothing if it has none), replacing an older
 // one.
-static void env_add(struct strings *env, const char *entry)
+static void env_add(struct words *env, const char *entry)
 {
     size_t name = strcspn(entry, "=");
     char *full;
@@ -65,10 +53,10 @@ static void env_add(struct strings *env, const char *entry)
             return;
         }
     }
-    strings_add(env, full);
+    words_add(env, full);
 }
 
-static bool env_has(const struct strings *env, const char *name)
+static bool env_has(const struct words *env, const char *name)
 {
     size_t len = strlen(name);
     for (size_t i = 0; i < env->n; i++)
@@ -77,7 +65,7 @@ static bool env_has(const struct strings *env, const char *name)
     return false;
 }
 
-static int env_file(struct strings *env, const char *path, struct err *e)
+static int env_file(struct words *env, const char *path, struct err *e)
 {
     char *text;
     size_t len;
@@ -299,20 +287,20 @@ static int options_parse(struct run_options *o, int argc, char *argv[])
         if (opt == 'h')
             opt = OPT_HOSTNAME;
         if (opt == ':')
-            return cli_usage("run", "run: %s needs a value", argv[optind - 1]);
+            return tool_usage("run", "run: %s needs a value", argv[optind - 1]);
         if (opt == '?')
-            return cli_usage(
+            return tool_usage(
                 "run",
                 "run: %s is not an option of lith (instances run in the foreground, without a "
                 "terminal; volumes are not there yet)",
                 argv[optind - 1]);
         if (option_set(o, opt, optarg, &e) < 0)
-            return cli_usage("run", "run: %s", e.text);
+            return tool_usage("run", "run: %s", e.text);
     }
     if (optind >= argc)
-        return cli_usage("run", "run needs the name of an image");
+        return tool_usage("run", "run needs the name of an image");
     if (o->in.port_count && o->in.net != NET_USER)
-        return cli_usage(
+        return tool_usage(
             "run",
             "run: -p needs --net user; on a tap, clients reach the instance by its own address");
     return 0;
@@ -343,39 +331,22 @@ static int net_defaults(struct run_options *o, struct err *e)
     return 0;
 }
 
-static int config_argv(struct run_options *o, json_t *config, char *args[], struct bootconfig *b,
-                       struct err *e)
+static int config_argv(struct run_options *o, const struct launch *l, char *args[],
+                       struct bootconfig *b, struct err *e)
 {
-    json_t *entrypoint, *cmd, *word;
-    size_t i;
     unsigned words = 0;
-    int r = config_strings(config, "Entrypoint", &entrypoint, e);
-    if (r == 0)
-        r = config_strings(config, "Cmd", &cmd, e);
-    if (r < 0)
-        return r;
-    if (o->entrypoint != NULL) { // an empty one takes the image's away
-        if (*o->entrypoint) {
-            bootconfig_add(b, "arg", o->entrypoint);
-            words++;
-        }
-    } else {
-        json_array_foreach(entrypoint, i, word)
-        {
-            bootconfig_add(b, "arg", json_string_value(word));
-            words++;
-        }
+    if (o->entrypoint == NULL) {
+        for (size_t i = 0; i < l->entrypoint.n; i++, words++)
+            bootconfig_add(b, "arg", l->entrypoint.v[i]);
+    } else if (*o->entrypoint) { // an empty one takes the image's away
+        bootconfig_add(b, "arg", o->entrypoint);
+        words++;
     }
-    if (*args != NULL) {
-        for (; *args != NULL; args++, words++)
-            bootconfig_add(b, "arg", *args);
-    } else if (o->entrypoint == NULL) {
-        json_array_foreach(cmd, i, word)
-        {
-            bootconfig_add(b, "arg", json_string_value(word));
-            words++;
-        }
-    }
+    if (*args == NULL && o->entrypoint == NULL)
+        for (size_t i = 0; i < l->cmd.n; i++, words++)
+            bootconfig_add(b, "arg", l->cmd.v[i]);
+    for (; *args != NULL; args++, words++)
+        bootconfig_add(b, "arg", *args);
     return words ? 0
                  : err_set(e, -EINVAL,
                            "no command specified: the image has neither ENTRYPOINT nor CMD; name a "
@@ -383,34 +354,22 @@ static int config_argv(struct run_options *o, json_t *config, char *args[], stru
                            "behind the image");
 }
 
-static int config_env(struct run_options *o, json_t *config, const char *home, struct bootconfig *b,
-                      struct err *e)
+static void config_env(struct run_options *o, const struct launch *l, struct bootconfig *b)
 {
-    struct strings env = {0};
-    json_t *list, *entry;
-    size_t i;
-    int r = config_strings(config, "Env", &list, e);
-    if (r < 0)
-        return r;
-    json_array_foreach(list, i, entry)
-    {
-        if (strchr(json_string_value(entry), '=') != NULL)
-            env_add(&env, json_string_value(entry));
-    }
-    for (i = 0; i < o->env.n; i++)
+    struct words env = {0};
+    for (size_t i = 0; i < l->env.n; i++)
+        if (strchr(l->env.v[i], '=') != NULL)
+            env_add(&env, l->env.v[i]);
+    for (size_t i = 0; i < o->env.n; i++)
         env_add(&env, o->env.v[i]);
     if (!env_has(&env, "PATH"))
         env_add(&env, "PATH=" DEFAULT_PATH);
     if (!env_has(&env, "HOSTNAME"))
-        strings_add(&env, xasprintf("HOSTNAME=%s", o->hostname ? o->hostname : "lith"));
+        words_add(&env, xasprintf("HOSTNAME=%s", o->hostname ? o->hostname : "lith"));
     if (!env_has(&env, "HOME"))
-        strings_add(&env, xasprintf("HOME=%s", home));
-    for (i = 0; i < env.n; i++) {
+        words_add(&env, xasprintf("HOME=%s", l->home));
+    for (size_t i = 0; i < env.n; i++)
         bootconfig_add(b, "env", env.v[i]);
-        free(env.v[i]);
-    }
-    free(env.v);
-    return 0;
 }
 
 static void add_ipv4(struct bootconfig *b, const char *key, uint32_t a)
@@ -434,28 +393,21 @@ static void config_net(struct run_options *o, struct bootconfig *b)
         add_ipv4(b, "dns", o->dns[i]);
 }
 
-static int config_compose(struct run_options *o, json_t *full, char *args[], struct err *e)
+static int config_compose(struct run_options *o, const struct launch *l, char *args[],
+                          struct err *e)
 {
     struct bootconfig *b = &o->in.config;
-    json_t *config = json_object_get(full, "config");
-    const char *user = o->user ? o->user : json_string_value(json_object_get(config, "User"));
-    const char *workdir =
-        o->workdir ? o->workdir : json_string_value(json_object_get(config, "WorkingDir"));
-    const char *home = "/root";
-    uint32_t uid = 0, gid = 0;
-    int r = config_argv(o, config, args, b, e);
-    if (r == 0 && user != NULL && *user)
-        r = config_resolve_user(full, user, &uid, &gid, &home, e);
-    if (r == 0)
-        r = config_env(o, config, home, b, e);
+    const char *workdir = o->workdir ? o->workdir : l->cwd;
+    int r = config_argv(o, l, args, b, e);
     if (r < 0)
         return r;
-    if (workdir != NULL && *workdir && strcmp(workdir, "/") != 0)
+    config_env(o, l, b);
+    if (workdir != NULL && strcmp(workdir, "/") != 0)
         bootconfig_add(b, "cwd", workdir);
-    if (uid)
-        bootconfig_addf(b, "uid", "%u", uid);
-    if (gid)
-        bootconfig_addf(b, "gid", "%u", gid);
+    if (l->uid)
+        bootconfig_addf(b, "uid", "%u", (unsigned)l->uid);
+    if (l->gid)
+        bootconfig_addf(b, "gid", "%u", (unsigned)l->gid);
     if (o->hostname)
         bootconfig_add(b, "hostname", o->hostname);
     config_net(o, b);
@@ -466,22 +418,20 @@ static int config_compose(struct run_options *o, json_t *full, char *args[], str
     return bootconfig_finish(b, e);
 }
 
-// The image's two files, their sizes checked against what its configuration says.
-static int files_check(struct instance *in, const char *dir, json_t *full, struct err *e)
+// The image's two files; the root file system's size checked against what the image says.
+static int files_check(struct instance *in, const struct launch *l, struct err *e)
 {
     const char *kernel = getenv("LITH_KERNEL");
     struct stat st;
-    in->root = xasprintf("%s/root.erofs", dir);
-    in->kernel = kernel && *kernel ? xstrdup(kernel) : xasprintf("%s/kernel", dir);
-    json_int_t size =
-        json_integer_value(json_object_get(json_object_get(full, "files"), "root.erofs"));
-    if (stat(in->root, &st) < 0 || st.st_size != size || st.st_size == 0)
+    in->root = xasprintf("%s/root.erofs", l->dir);
+    in->kernel = kernel && *kernel ? xstrdup(kernel) : xasprintf("%s/kernel", l->dir);
+    if (stat(in->root, &st) < 0 || (uint64_t)st.st_size != l->root_size || st.st_size == 0)
         return err_set(
             e, -EBADMSG,
             "the image is damaged: %s is missing or has another size; remove the image with "
             "`lith rmi` and make it again",
             in->root);
-    in->root_size = (uint64_t)st.st_size;
+    in->root_size = l->root_size;
     if (access(in->kernel, R_OK) < 0)
         return err_sys(e, -errno, "cannot read the kernel %s", in->kernel);
     return 0;
@@ -503,35 +453,6 @@ static int platform_choose(struct instance *in, struct err *e)
     return 0;
 }
 
-static int instance_load(struct run_options *o, const char *name, char *args[], struct err *e)
-{
-    struct store s;
-    struct store_image image;
-    char *dir = NULL;
-    json_t *full = NULL;
-    struct err why;
-    int r = store_open(&s, false, &why);
-    if (r == -ENOENT)
-        return err_set(e, r, "No such image: %.200s; %s", name, why.text);
-    if (r < 0) {
-        *e = why;
-        return r;
-    }
-    r = store_find(&s, name, &image, e);
-    if (r == 0)
-        r = store_unpacked(&s, &image, &dir, e);
-    if (r == 0)
-        r = store_read_config(dir, &full, e);
-    if (r == 0)
-        r = files_check(&o->in, dir, full, e);
-    if (r == 0)
-        r = config_compose(o, full, args, e);
-    json_decref(full);
-    free(dir);
-    store_close(&s);
-    return r;
-}
-
 int cmd_run(int argc, char *argv[])
 {
     static struct run_options o = {.in = {.mem_bytes = MEM_DEFAULT}};
@@ -546,18 +467,24 @@ int cmd_run(int argc, char *argv[])
         forward_dns = true;
         o.dns[o.dns_count++] = USER_DNS;
     }
-    if (r == 0)
-        r = instance_load(&o, argv[optind], argv + optind + 1, &e);
-    if (r == 0)
-        r = platform_choose(&o.in, &e);
+    // passt first: it takes longest to start. It ends with this process if something else fails.
     if (r == 0 && o.in.net == NET_USER) {
         r = ports_check(&o.in, &e);
         if (r == 0)
             r = passt_start(&o.in, forward_dns, &net_fd, &e);
     }
+    struct launch l;
+    if (r == 0)
+        r = launch_load(argv[optind], o.user, &l, &e);
+    if (r == 0)
+        r = files_check(&o.in, &l, &e);
+    if (r == 0)
+        r = config_compose(&o, &l, argv + optind + 1, &e);
+    if (r == 0)
+        r = platform_choose(&o.in, &e);
     if (r == 0 && o.in.platform == PLATFORM_KVM)
         r = start_kvm(&o.in, net_fd, &e);
     else if (r == 0)
         r = start_qemu(&o.in, net_fd, &status, &e);
-    return r < 0 ? cli_fail(&e) : status;
+    return r < 0 ? tool_fail(&e) : status;
 }

@@ -3,30 +3,13 @@
 // and the signals it gets are the instance's.
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/kvm.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
-
-bool kvm_usable(const char **why)
-{
-    int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-    if (fd < 0) {
-        *why = errno == ENOENT   ? "no: this host has no /dev/kvm"
-               : errno == EACCES ? "no: no permission for /dev/kvm (add yourself to the group kvm)"
-                                 : "no: /dev/kvm cannot be opened";
-        return false;
-    }
-    int version = ioctl(fd, KVM_GET_API_VERSION, 0);
-    close(fd);
-    *why = "no: /dev/kvm speaks another version";
-    return version == KVM_API_VERSION;
-}
 
 static int config_file(const struct instance *in, struct err *e)
 {

@@ -11,9 +11,47 @@
 
 #include "abi/bootconfig.h"
 
-void bootconfig_add(struct bootconfig *b, const char *key, const char *value)
+void escape_add(struct buf *b, const char *value)
 {
     static const char hex[] = "0123456789ABCDEF";
+    for (const char *p = value; *p; p++) {
+        unsigned char c = (unsigned char)*p;
+        if (c <= 0x20 || c == '%' || c >= 0x7f) {
+            char escape[3] = {'%', hex[c >> 4], hex[c & 15]};
+            buf_add(b, escape, 3);
+        } else {
+            buf_add(b, p, 1);
+        }
+    }
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+int unescape(char *s)
+{
+    char *out = s;
+    for (; *s; s++) {
+        if (*s != '%') {
+            *out++ = *s;
+            continue;
+        }
+        int high = hex_value(s[1]), low = high < 0 ? -1 : hex_value(s[2]);
+        if (low < 0 || (high | low) == 0)
+            return -EINVAL;
+        *out++ = (char)(high << 4 | low);
+        s += 2;
+    }
+    *out = 0;
+    return 0;
+}
+
+void bootconfig_add(struct bootconfig *b, const char *key, const char *value)
+{
     if (b->error)
         return;
     if (b->words >= LITH_BOOTCONFIG_WORDS_MAX || strlen(value) >= LITH_BOOTCONFIG_MAX) {
@@ -24,15 +62,7 @@ void bootconfig_add(struct bootconfig *b, const char *key, const char *value)
         buf_puts(&b->text, " ");
     buf_puts(&b->text, key);
     buf_puts(&b->text, "=");
-    for (const char *p = value; *p; p++) {
-        unsigned char c = (unsigned char)*p;
-        if (c <= 0x20 || c == '%' || c >= 0x7f) {
-            char escape[3] = {'%', hex[c >> 4], hex[c & 15]};
-            buf_add(&b->text, escape, 3);
-        } else {
-            buf_add(&b->text, p, 1);
-        }
-    }
+    escape_add(&b->text, value);
     if (b->text.len + 1 > LITH_BOOTCONFIG_MAX)
         b->error = -E2BIG;
 }

@@ -67,6 +67,17 @@ const char *exe_dir(void);
 // Returns 0, or sets the error: not found (says which Debian package to install), or failed.
 int program_run(const char *const argv[], const char *package, struct buf *out, struct err *e);
 
+// What the programs `lith` and `lith-image` say and return when they fail themselves.
+#define EXIT_TOOL    125
+#define LITH_VERSION "0.1.0"
+// Prints "lith: TEXT"; returns EXIT_TOOL.
+int tool_fail(const struct err *e);
+// The same for wrong usage of a command, pointing to its help.
+int tool_usage(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+// Does /dev/kvm work here? *why says what does not.
+bool kvm_usable(const char **why);
+
 // Boot configuration text (abi/bootconfig.h). Errors are latched: check the finish call only.
 struct bootconfig {
     struct buf text;
@@ -79,5 +90,9 @@ void bootconfig_addf(struct bootconfig *b, const char *key, const char *fmt, ...
 // 0, or -E2BIG when the text or the number of words is over the limit of abi/bootconfig.h.
 int bootconfig_finish(struct bootconfig *b, struct err *e);
 void bootconfig_free(struct bootconfig *b);
+// %XX for bytes <= 0x20, '%' and 0x7f up; and back, in place (-EINVAL when an escape is broken or
+// stands for NUL).
+void escape_add(struct buf *b, const char *value);
+int unescape(char *s);
 
 #endif

@@ -1,28 +1,14 @@
 // SPDX-License-Identifier: ISC
-// `lith-build`: the verbs that make images (build, import). A program of its own, because what they
-// need (libarchive, Zydis and their libraries) takes 6 ms to load, which `lith run` must not pay.
-// `lith` runs it; people do not.
+// `lith-image`: all commands of `lith` but `run`. A program of its own, because what they need
+// (libarchive, Zydis, JSON and their libraries) takes 8 ms to load, which `lith run` must not pay.
+// `lith` runs it; people do not. `resolve` tells `lith run` what to run.
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "image/image.h"
-
-#define EXIT_TOOL 125
-
-static int fail(const struct err *e)
-{
-    fprintf(stderr, "lith: %s\n", e->text);
-    return EXIT_TOOL;
-}
-
-static int usage(const char *verb, const char *what)
-{
-    fprintf(stderr, "lith: %s\nSee `lith help %s`.\n", what, verb);
-    return EXIT_TOOL;
-}
+#include "image/private.h"
 
 static int report(const struct store_image *image, bool quiet)
 {
@@ -51,7 +37,7 @@ static int main_build(int argc, char *argv[])
         switch (opt) {
         case 't':
             if (ref_parse(optarg, ref, &e) < 0)
-                return fail(&e);
+                return tool_fail(&e);
             break;
         case 'f':
             o.file = optarg;
@@ -63,20 +49,20 @@ static int main_build(int argc, char *argv[])
             o.quiet = true;
             break;
         default:
-            return usage("build", "build: bad option");
+            return tool_usage("build", "build: bad option");
         }
     }
     if (ref[0] == 0)
-        return usage("build", "build needs a name: -t NAME");
+        return tool_usage("build", "build needs a name: -t NAME");
     if (optind + 1 != argc)
-        return usage("build", "build needs exactly one folder, the build context");
+        return tool_usage("build", "build needs exactly one folder, the build context");
     o.ref = ref;
     o.context = argv[optind];
     o.args = (const char *const *)args.v;
     o.nargs = args.n;
     struct store_image image;
     if (image_build(&o, &image, &e) < 0)
-        return fail(&e);
+        return tool_fail(&e);
     return report(&image, o.quiet);
 }
 
@@ -89,24 +75,69 @@ static int main_import(int argc, char *argv[])
     int opt;
     while ((opt = getopt_long(argc, argv, "q", options, NULL)) != -1) {
         if (opt != 'q')
-            return usage("import", "import: bad option");
+            return tool_usage("import", "import: bad option");
         quiet = true;
     }
     if (optind + 2 != argc)
-        return usage("import", "import needs a source and a name");
+        return tool_usage("import", "import needs a source and a name");
     struct store_image image;
     if (ref_parse(argv[optind + 1], ref, &e) < 0 ||
         image_import(argv[optind], ref, quiet, &image, &e) < 0)
-        return fail(&e);
+        return tool_fail(&e);
     return report(&image, quiet);
+}
+
+// resolve [-u USER] IMAGE: prints the image's launch text (store/store.h).
+static int main_resolve(int argc, char *argv[])
+{
+    const char *user = NULL;
+    int opt;
+    while ((opt = getopt(argc, argv, "u:")) != -1)
+        if (opt == 'u')
+            user = optarg;
+    if (optind + 1 != argc)
+        return EXIT_TOOL;
+    struct store s;
+    struct store_image image;
+    struct buf text = {0};
+    struct err e, why;
+    int r = store_open(&s, false, &why);
+    if (r == -ENOENT)
+        r = err_set(&e, r, "No such image: %.200s; %.600s", argv[optind], why.text);
+    else if (r < 0)
+        e = why;
+    else {
+        r = store_find(&s, argv[optind], &image, &e);
+        if (r == 0)
+            r = store_launch_text(&s, &image, user, &text, &e);
+        if (r == 0 && user == NULL)
+            store_launch_cache(&s, &image, &text);
+        store_close(&s);
+    }
+    if (r == 0)
+        fputs(text.data, stdout);
+    buf_free(&text);
+    return r < 0 ? tool_fail(&e) : 0;
 }
 
 int main(int argc, char *argv[])
 {
-    if (argc >= 2 && strcmp(argv[1], "build") == 0)
-        return main_build(argc - 1, argv + 1);
-    if (argc >= 2 && strcmp(argv[1], "import") == 0)
-        return main_import(argc - 1, argv + 1);
-    fprintf(stderr, "lith-build is run by `lith build` and `lith import`\n");
+    static const struct {
+        const char *name;
+        int (*run)(int argc, char *argv[]);
+    } verbs[] = {{"build", main_build}, {"images", cmd_images},   {"import", main_import},
+                 {"info", cmd_info},    {"inspect", cmd_inspect}, {"resolve", main_resolve},
+                 {"rmi", cmd_rmi},      {"tag", cmd_tag}};
+    for (size_t i = 0; argc >= 2 && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        if (strcmp(argv[1], verbs[i].name) != 0)
+            continue;
+        int status = verbs[i].run(argc - 1, argv + 1);
+        if (fflush(stdout) != 0 || ferror(stdout)) {
+            fprintf(stderr, "lith: cannot write to standard output: %s\n", strerror(errno));
+            return EXIT_TOOL;
+        }
+        return status;
+    }
+    fprintf(stderr, "lith-image is run by `lith`\n");
     return EXIT_TOOL;
 }

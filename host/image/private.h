@@ -31,6 +31,13 @@ int fixup_root(struct draft *d, struct err *e);
 int fixup_merged_usr(struct draft *d, struct err *e);
 int fixup_debian(struct draft *d, struct err *e);
 
+// The commands of lith-image; argv begins with the command's name.
+int cmd_images(int argc, char *argv[]);
+int cmd_info(int argc, char *argv[]);
+int cmd_inspect(int argc, char *argv[]);
+int cmd_rmi(int argc, char *argv[]);
+int cmd_tag(int argc, char *argv[]);
+
 int import_deb(struct draft *d, const char *packages, struct err *e);
 int import_oci(struct draft *d, const char *dir, struct err *e);
 

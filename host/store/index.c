@@ -356,5 +356,12 @@ int store_add(struct store *s, const char *ref, const char *tmp, json_t *config,
         remove_all(AT_FDCWD, tmp);
     }
     r = manifest_put(s, ref, config, image, e);
-    return r < 0 ? r : store_retag(s, image, ref, e);
+    if (r == 0)
+        r = store_retag(s, image, ref, e);
+    // So that the first start is as quick as all others.
+    struct buf text = {0};
+    if (r == 0 && store_launch_text(s, image, NULL, &text, NULL) == 0)
+        store_launch_cache(s, image, &text);
+    buf_free(&text);
+    return r;
 }

@@ -2,6 +2,7 @@
 // The image store: an OCI image layout (image-spec 1.0: oci-layout, index.json, blobs/sha256) under
 // $XDG_DATA_HOME/lith, so that skopeo and registries can read it. Beside it, `unpacked/HEX/lith/`
 // holds the files of layer HEX, ready to be opened or mapped: `lith run` opens files only.
+// `launch/` caches what `lith run` needs to know (below).
 //
 // A Lith image has one layer, an uncompressed tar with lith/kernel, lith/root.erofs,
 // lith/config.json and lith/calls.json. index.json names images by the annotation
@@ -96,6 +97,16 @@ int store_add(struct store *s, const char *ref, const char *tmp, json_t *config,
               struct store_image *image, struct err *e);
 // A fresh private folder inside the store, absolute path, the caller's to remove and free.
 int store_tmp(struct store *s, char **path, struct err *e);
+
+// What `lith run` needs of an image, as text that needs no JSON reader: lines "KEY VALUE", values
+// escaped as in boot configurations: dir, root_size, uid, gid, home, cwd, entrypoint..., cmd...,
+// env... `user`: whom to resolve instead of the image's USER, or NULL.
+int store_launch_text(struct store *s, const struct store_image *image, const char *user,
+                      struct buf *text, struct err *e);
+// Keeps the text as launch/REF. launch/.index tells for which index.json (its inode, size and time)
+// the texts are valid; every change of the index by us or others makes them invalid. Failure is
+// not an error: the next run asks again.
+void store_launch_cache(struct store *s, const struct store_image *image, const struct buf *text);
 
 // The layer's tar form. The writer takes the four files from `dir`; the reader accepts any
 // uncompressed ustar, pax or GNU tar and takes only the known files out of it, into `dir`.

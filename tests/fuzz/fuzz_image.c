@@ -2,7 +2,8 @@
 // Hostile images: a layer's bytes, a configuration, a reference. The digest is made right, so that
 // the checks behind it are reached.
 // links: host/store/store.c host/store/index.c host/store/layer.c
-// links: host/store/config.c host/store/reference.c
+// links: host/store/config.c host/store/launch.c host/store/reference.c
+// links: host/common/bootconfig.c
 // links: host/common/error.c host/common/file.c host/common/parse.c -ljansson -lcrypto
 #include <fcntl.h>
 #include <stdio.h>

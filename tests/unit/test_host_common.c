@@ -88,6 +88,22 @@ static void bootconfig_escapes(void **state)
     bootconfig_free(&b);
 }
 
+static void unescape_takes_back(void **state)
+{
+    (void)state;
+    struct buf b = {0};
+    escape_add(&b, "a b%\n\x7f\xc3\xa4=c");
+    assert_int_equal(unescape(b.data), 0);
+    assert_string_equal(b.data, "a b%\n\x7f\xc3\xa4=c");
+    buf_free(&b);
+    static const char *const bad[] = {"%", "%2", "%zz", "a%0", "%00", "%2g"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char text[8];
+        strcpy(text, bad[i]);
+        assert_int_equal(unescape(text), -EINVAL);
+    }
+}
+
 static void bootconfig_limits(void **state)
 {
     (void)state;
@@ -149,6 +165,7 @@ int main(void)
         cmocka_unit_test(sizes),
         cmocka_unit_test(addresses),
         cmocka_unit_test(bootconfig_escapes),
+        cmocka_unit_test(unescape_takes_back),
         cmocka_unit_test(bootconfig_limits),
         cmocka_unit_test(files),
     };

@@ -2,7 +2,8 @@
 // The image store: references, layers whole and damaged, references that come and go, and the
 // configuration's types.
 // links: host/store/store.c host/store/index.c host/store/layer.c
-// links: host/store/config.c host/store/reference.c
+// links: host/store/config.c host/store/launch.c host/store/reference.c
+// links: host/common/bootconfig.c
 // links: host/common/error.c host/common/file.c host/common/parse.c -ljansson -lcrypto
 #include <errno.h>
 #include <fcntl.h>

@@ -6,8 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
-#include "store/store.h"
+#include "image/private.h"
 
 static void print_program(const char *label, const char *name)
 {
@@ -29,7 +28,7 @@ int cmd_info(int argc, char *argv[])
 {
     (void)argv;
     if (argc > 1)
-        return cli_usage("info", "info takes no arguments");
+        return tool_usage("info", "info takes no arguments");
     struct store s;
     struct err e;
     struct store_image *list = NULL;

@@ -6,9 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "image/private.h"
 #include "image/rewrite/rewrite.h"
-#include "store/store.h"
 
 static int inspect_calls(const char *dir, struct err *e)
 {
@@ -48,15 +47,15 @@ int cmd_inspect(int argc, char *argv[])
     int first = 1;
     for (; first < argc && argv[first][0] == '-'; first++) {
         if (strcmp(argv[first], "--calls") != 0)
-            return cli_usage("inspect", "inspect: bad option %s", argv[first]);
+            return tool_usage("inspect", "inspect: bad option %s", argv[first]);
         calls = true;
     }
     if (first >= argc)
-        return cli_usage("inspect", "inspect needs the name of an image");
+        return tool_usage("inspect", "inspect needs the name of an image");
     struct store s;
     struct err e;
     if (store_open(&s, false, &e) < 0)
-        return cli_fail(&e);
+        return tool_fail(&e);
     json_t *list = json_array();
     int status = 0;
     for (int i = first; i < argc; i++) {
@@ -69,7 +68,7 @@ int cmd_inspect(int argc, char *argv[])
         if (r == 0)
             r = calls ? inspect_calls(dir, &e) : store_read_config(dir, &full, &e);
         if (r < 0)
-            status = cli_fail(&e);
+            status = tool_fail(&e);
         else if (!calls)
             json_array_append_new(list, inspect_image(&image, dir, full));
         json_decref(full);

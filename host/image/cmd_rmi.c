@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/cli.h"
-#include "store/store.h"
+#include "image/private.h"
 
 int cmd_rmi(int argc, char *argv[])
 {
@@ -13,16 +12,16 @@ int cmd_rmi(int argc, char *argv[])
     while (first < argc && (strcmp(argv[first], "-f") == 0 || strcmp(argv[first], "--force") == 0))
         first++; // running instances keep the files that they have open: force changes nothing
     if (first < argc && argv[first][0] == '-')
-        return cli_usage("rmi", "rmi: bad option %s", argv[first]);
+        return tool_usage("rmi", "rmi: bad option %s", argv[first]);
     if (first >= argc)
-        return cli_usage("rmi", "rmi needs the name of an image");
+        return tool_usage("rmi", "rmi needs the name of an image");
     struct store s;
     struct err e;
     int status = 0, r = store_open(&s, false, &e);
     if (r == 0)
         r = store_lock(&s, &e);
     if (r < 0)
-        return cli_fail(&e);
+        return tool_fail(&e);
     for (int i = first; i < argc; i++) {
         struct store_image image;
         bool deleted = false;
@@ -32,7 +31,7 @@ int cmd_rmi(int argc, char *argv[])
         else if (r == 0)
             r = store_untag(&s, &image, &deleted, &e);
         if (r < 0) {
-            status = cli_fail(&e);
+            status = tool_fail(&e);
             continue;
         }
         printf("Untagged: %s\n", image.ref);
@@ -46,7 +45,7 @@ int cmd_rmi(int argc, char *argv[])
 int cmd_tag(int argc, char *argv[])
 {
     if (argc != 3)
-        return cli_usage("tag", "tag needs an image and a new name");
+        return tool_usage("tag", "tag needs an image and a new name");
     struct store s;
     struct store_image image;
     struct err e;
@@ -55,12 +54,12 @@ int cmd_tag(int argc, char *argv[])
     if (r == 0)
         r = store_open(&s, false, &e);
     if (r < 0)
-        return cli_fail(&e);
+        return tool_fail(&e);
     r = store_lock(&s, &e);
     if (r == 0)
         r = store_find(&s, argv[1], &image, &e);
     if (r == 0)
         r = store_retag(&s, &image, ref, &e);
     store_close(&s);
-    return r < 0 ? cli_fail(&e) : 0;
+    return r < 0 ? tool_fail(&e) : 0;
 }

@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
-#include "store/store.h"
+#include "image/private.h"
 
 static void format_age(int64_t seconds, char out[32])
 {
@@ -74,12 +73,12 @@ int cmd_images(int argc, char *argv[])
     int opt;
     while ((opt = getopt_long(argc, argv, "qa", options, NULL)) != -1) {
         if (opt == '?')
-            return cli_usage("images", "images: bad option");
+            return tool_usage("images", "images: bad option");
         quiet |= opt == 'q';
         no_trunc |= opt == 'n';
     }
     if (argc - optind > 1)
-        return cli_usage("images", "images takes one name at most");
+        return tool_usage("images", "images takes one name at most");
     const char *only = optind < argc ? argv[optind] : NULL;
     struct store s;
     struct store_image *list = NULL;
@@ -89,7 +88,7 @@ int cmd_images(int argc, char *argv[])
     if (r == 0)
         r = store_list(&s, &list, &n, &damaged, &e);
     if (r < 0 && (r != -ENOENT || opened))
-        return cli_fail(&e);
+        return tool_fail(&e);
     char repo[STORE_REF_MAX];
     const char *tag;
     int width = (int)strlen("REPOSITORY");

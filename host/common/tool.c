@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: ISC
+// What `lith` and its helper program share: how they fail, and what this host can do.
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "common/common.h"
+
+int tool_fail(const struct err *e)
+{
+    fflush(stdout);
+    fprintf(stderr, "lith: %s\n", e->text);
+    return EXIT_TOOL;
+}
+
+int tool_usage(const char *command, const char *fmt, ...)
+{
+    va_list ap;
+    fflush(stdout);
+    fputs("lith: ", stderr);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fprintf(stderr, "\nSee `lith help%s%s`.\n", *command ? " " : "", command);
+    return EXIT_TOOL;
+}
+
+bool kvm_usable(const char **why)
+{
+    int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    if (fd < 0) {
+        *why = errno == ENOENT   ? "no: this host has no /dev/kvm"
+               : errno == EACCES ? "no: no permission for /dev/kvm (add yourself to the group kvm)"
+                                 : "no: /dev/kvm cannot be opened";
+        return false;
+    }
+    int version = ioctl(fd, KVM_GET_API_VERSION, 0);
+    close(fd);
+    *why = "no: /dev/kvm speaks another version";
+    return version == KVM_API_VERSION;
+}
