@@ -53,14 +53,10 @@ static int show_meminfo(struct proc_buf *b)
                  {"HugePages_Free", 0},
                  {"Hugepagesize", 2048}};
     for (unsigned i = 0; i < ARRAY_LEN(lines); i++) {
+        char name[24];
         bool count = strncmp(lines[i].name, "HugePages_", 10) == 0;
-        int pad = 23 - (int)strlen(lines[i].name);
-        proc_printf(b, "%s:", lines[i].name);
-        for (unsigned long v = lines[i].kib; v >= 10; v /= 10)
-            pad--;
-        for (; pad > 0; pad--)
-            proc_put(b, " ", 1);
-        proc_printf(b, count ? "%lu\n" : "%lu kB\n", lines[i].kib);
+        lib_snprintf(name, sizeof(name), "%s:", lines[i].name);
+        proc_printf(b, "%-16s%8lu%s\n", name, lines[i].kib, count ? "" : " kB");
     }
     return 0;
 }

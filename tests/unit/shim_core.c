@@ -157,7 +157,7 @@ __attribute__((weak)) void plat_irq_done(uint64_t bits)
 }
 int copy_recover(void *dst, const void *src, size_t n)
 {
-    return copy_in(dst, src, n);
+    return !dst && n ? -14 : copy_in(dst, src, n);
 }
 int zero_recover(void *dst, size_t n)
 {

@@ -612,7 +612,7 @@ static void test_against_host(void **state)
     run("chmod 755 %s", host_dir);
     compare_file(".");
     const char *steps = getenv("FS_STEPS");
-    int count = steps ? atoi(steps) : 20000;
+    int count = steps ? atoi(steps) : 8000;
     for (int i = 0; i < count; i++) {
         random_step();
         if (i % 50 == 0)
