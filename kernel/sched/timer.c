@@ -110,3 +110,12 @@ void clock_set_realtime(uint64_t ns)
     if (clock_realtime_changed)
         clock_realtime_changed();
 }
+
+// A machine without a clock gets the time by the boot configuration.
+static int clock_init_realtime(void)
+{
+    if (boot_config.clock_ns)
+        clock_set_realtime(boot_config.clock_ns + plat_clock_ns());
+    return 0;
+}
+INIT_RECORD(INIT_SCHED, clock_init_realtime);
