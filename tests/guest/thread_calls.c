@@ -144,7 +144,7 @@ static void *fpu_worker(void *arg)
         if (i % 20000 == 0)
             sched_yield();
     }
-    *(double *)&fpu_sum = sum;
+    fpu_sum = sum;
     return (void *)(intptr_t)(sum == 200000.0 * x);
 }
 

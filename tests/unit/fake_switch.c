@@ -88,6 +88,11 @@ void plat_wait(uint64_t deadline_ns)
     raise_timer();
 }
 
+void plat_irq_done(uint64_t bits)
+{
+    (void)bits;
+}
+
 int plat_take_signal(void)
 {
     int sig = fake_outside_signal;
