@@ -264,6 +264,7 @@ void kvm_set_up(struct monitor *m)
     set_registers(m);
     int khz = kvm_ioctl(m->vcpu_fd, KVM_GET_TSC_KHZ, NULL);
     m->tsc_khz = khz > 0 ? (uint64_t)khz : 0;
+    close(m->kvm_fd); // the machine's own descriptor stays: with it the irqfds would go
 }
 
 static unsigned long long guest_rip(struct monitor *m)
