@@ -7,6 +7,7 @@
 
 static struct cpu boot_cpu; // CPU 0
 unsigned arch_ring;
+uint32_t arch_ss; // the stack selector of this ring
 bool (*arch_page_fault_hook)(uint64_t, bool, bool, struct regs *, bool);
 void (*arch_user_exception_hook)(unsigned, uint64_t, uint64_t, struct regs *);
 void (*arch_syscall_hook)(struct regs *);
@@ -54,6 +55,10 @@ void arch_tables_init(unsigned ring)
     if (ring) { // these two need one privileged instruction each
         set_gate(3, (uintptr_t)ring0_breakpoint, LITH_SEL_KCODE, 2);
         set_gate(VECTOR_PF, (uintptr_t)ring0_page_fault, LITH_SEL_KCODE, 2);
+        // Interrupt gates: an interrupt's gate leads to ring 3 and is #GP while a stub runs in
+        // ring 0. The stubs' own iretq sets IF again.
+        ((struct idt_gate *)(void *)arch_idt)[3].type = 0xee;
+        ((struct idt_gate *)(void *)arch_idt)[VECTOR_PF].type = 0xee;
     }
     set_gate(0xff, (uintptr_t)irq_spurious, sel, 1);
 
@@ -158,6 +163,7 @@ __attribute__((no_stack_protector)) void arch_cpu_start(unsigned ring)
     c->in_kernel = 1;
     c->kstack_top = (uintptr_t)boot_stack_top - 8;
     arch_ring = ring;
+    arch_ss = ring ? LITH_SEL_UDATA : LITH_SEL_KDATA;
     if (ring == 0) {
         load_tables();
         wrmsr(MSR_GSBASE, (uintptr_t)c);

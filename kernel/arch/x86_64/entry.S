@@ -146,11 +146,19 @@ irq_\n:
     IRQ \n
     .endr
 
+// QEMU's TCG leaves a null SS behind when a gate with an IST keeps the privilege level; CPUs leave SS
+// alone. In ring 3 the next iretq to a frame that recorded it would be #GP. Clobbers rcx.
+.macro RELOAD_SS
+    movl arch_ss(%rip), %ecx
+    movl %ecx, %ss
+.endm
+
 // IST stack: number, rip, cs, rflags, rsp, ss.
 irq_user:
     movb $1, %gs:CPU_INKERNEL
     push %rax
     push %rcx
+    RELOAD_SS
     mov 16(%rsp), %rcx
     mov $1, %eax
     shl %cl, %rax
@@ -208,6 +216,7 @@ exc_\n:
 exc_common:
     push %rax
     push %rcx
+    RELOAD_SS
     mov %rsp, %rax
     cmpb $0, %gs:CPU_INKERNEL
     jne exc_kernel

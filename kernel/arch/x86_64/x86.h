@@ -91,6 +91,7 @@ static inline void write_cr4(uint64_t v)
 
 // --- start of a CPU (cpu.c) ---
 extern unsigned arch_ring; // 0 or 3, fixed before anything below
+extern uint32_t arch_ss;
 // GS, descriptor tables (ring 0 loads them; in ring 3 they are loaded already), FPU, canary. The
 // boot thread runs on the boot stack with in_kernel set.
 void arch_cpu_start(unsigned ring);
