@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: ISC
 // Page faults of programs, and of the kernel when it touches a program's memory, go to mm. What mm
-// does not resolve becomes a signal (sigframe.c) or EFAULT. And /proc/self/maps and smaps.
+// does not resolve becomes a signal (sigframe.c) or EFAULT. And /proc/self/maps, smaps and
+// /proc/vmstat.
 #include <asm-generic/errno.h>
 #include <linux/mman.h>
 #include "linux/process.h"
@@ -68,10 +69,22 @@ static int show_smaps(struct proc_buf *b)
     return show_all(b, show_sizes);
 }
 
+static int show_vmstat(struct proc_buf *b)
+{
+    struct mm_stats st;
+    mm_stats(&st);
+    proc_printf(b, "nr_free_pages %lu\npgfault %lu\npgmajfault 0\nlith_pages_ahead %lu\n",
+                (unsigned long)st.free_pages, (unsigned long)st.faults,
+                (unsigned long)st.ahead_pages);
+    return 0;
+}
+
 static int memory_init(void)
 {
     arch_page_fault_hook = page_fault;
     int err = procfs_add("self/maps", show_maps, NULL);
-    return err ? err : procfs_add("self/smaps", show_smaps, NULL);
+    if (!err)
+        err = procfs_add("self/smaps", show_smaps, NULL);
+    return err ? err : procfs_add("vmstat", show_vmstat, NULL);
 }
 INIT_RECORD(INIT_LINUX, memory_init);

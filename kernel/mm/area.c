@@ -95,7 +95,8 @@ struct vm_area *area_split(struct mm_space *s, struct vm_area *a, uint64_t addr)
 static bool mergeable(const struct vm_area *a, const struct vm_area *b)
 {
     return a->end == b->start && a->prot == b->prot && a->flags == b->flags && a->obj == b->obj &&
-           !(a->flags & MAP_GROWSDOWN) && (!a->obj || a->off + (a->end - a->start) == b->off) &&
+           a->lazy == b->lazy && !(a->flags & MAP_GROWSDOWN) &&
+           (!a->obj || a->off + (a->end - a->start) == b->off) &&
            memcmp(a->name, b->name, sizeof(a->name)) == 0;
 }
 

@@ -5,6 +5,8 @@
 // others use, too.
 #include "mm/internal.h"
 
+uint64_t mm_fault_count, mm_ahead_count;
+
 static unsigned area_rights(const struct vm_area *a)
 {
     unsigned rights = 0;
@@ -53,6 +55,7 @@ static void anon_ahead(struct mm_space *s, struct vm_area *a, uint64_t start, ui
             return;
         struct page *p = page_of(pa);
         p->ahead = true;
+        mm_ahead_count++;
         if (map_page(s, va, pa, rights, false)) {
             page_unref(pa);
             return;
@@ -118,6 +121,7 @@ static void file_ahead(struct mm_space *s, struct vm_area *a, uint64_t start, ui
         if (plat_query(va, &pa, &now) || plat_map(va, pa, run << PAGE_SHIFT, rights))
             return;
         s->resident += run;
+        mm_ahead_count += run;
         va += run << PAGE_SHIFT;
     }
 }
@@ -208,6 +212,11 @@ static int fault_object(struct mm_space *s, struct vm_area *a, uint64_t va, bool
     bool shared_write = !area_private(a) && (write || shm_is(o));
     if (!write && o->ops->extent) {
         clip_around(a, va, &start, &end);
+        if (a->lazy && area_pages(a) <= MM_EAGER_FILE_PAGES) { // now it is known to be used
+            start = a->start;
+            end = a->end;
+            a->lazy = false;
+        }
         file_ahead(s, a, va, end);
         file_ahead(s, a, start, va);
         if (plat_next_mapped(va, va + PAGE_SIZE) == va)
@@ -255,6 +264,7 @@ int mm_fault(struct mm_space *s, uint64_t addr, bool write, bool exec)
     int rc;
     if (addr < LITH_USER_MIN || addr >= LITH_USER_END)
         return -EFAULT;
+    mm_fault_count++;
     do {
         spin_lock(&s->lock);
         do {

@@ -51,6 +51,7 @@ bool kva_free(void *p);        // false: not the start of one
 size_t kva_size(const void *p);
 void heap_init(void);
 extern uint64_t heap_pages; // in slabs and large objects
+extern uint64_t mm_fault_count, mm_ahead_count;
 
 // --- address spaces ---
 struct vm_area {
@@ -58,6 +59,7 @@ struct vm_area {
     uint64_t start, end;
     uint64_t off; // bytes into obj
     struct vm_object *obj;
+    bool lazy;       // file pages wait with being mapped ahead (see map.c, map_locked)
     int prot, flags; // PROT_*; MAP_SHARED, MAP_PRIVATE, MAP_GROWSDOWN, MAP_NORESERVE, MAP_STACK
     char name[16];
     struct vm_area *dead_next;

@@ -102,6 +102,11 @@ int space_unmap_locked(struct mm_space *s, uint64_t start, uint64_t end)
     int rc = split_at_ends(s, start, end);
     if (rc)
         return rc;
+    struct vm_area *below = start ? area_find(s, start - 1) : NULL;
+    if (below && below->end == start && below->lazy) {
+        below->lazy = false; // what ld.so left of the whole is its first segment
+        fault_map_ahead(s, below, below->start, below->end);
+    }
     for (struct vm_area *a = area_find(s, start), *next; a && a->start < end; a = next) {
         next = area_next(a);
         space_zap(s, a->start, a->end);
@@ -157,7 +162,13 @@ static long map_locked(struct mm_space *s, uint64_t addr, uint64_t len, int flag
     a->start = addr;
     a->end = addr + len;
     area_link(s, a);
-    fault_map_ahead(s, a, a->start, a->end);
+    // ld.so first maps the whole span of a library, and then its segments over that with MAP_FIXED.
+    // Pages mapped at the first step would only be replaced, with a TLB flush each time: so a new
+    // place of some size waits until the next step, or the first fault.
+    a->lazy =
+        a->obj && area_private(a) && !(flags & MAP_FIXED) && len > MM_FAULT_AROUND * PAGE_SIZE;
+    if (!a->lazy)
+        fault_map_ahead(s, a, a->start, a->end);
     area_merge_around(s, addr, addr + len);
     return (long)addr;
 }

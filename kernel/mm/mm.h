@@ -20,6 +20,7 @@ void page_unref(uint64_t pa); // frees at 0
 unsigned page_refs(uint64_t pa);
 struct mm_stats {
     uint64_t total_pages, free_pages, heap_bytes;
+    uint64_t faults, ahead_pages; // resolved by mm_fault; mapped before they were asked for
 };
 void mm_stats(struct mm_stats *out);
 // Called when memory is short, before an allocation fails; returns pages freed. Any context: it

@@ -303,7 +303,8 @@ void mm_stats(struct mm_stats *out)
     uint64_t cached = 0;
     for (unsigned i = 0; i < MM_CPU_MAX; i++)
         cached += caches[i].count;
-    *out = (struct mm_stats){total_pages, free_pages + cached, heap_pages << PAGE_SHIFT};
+    *out = (struct mm_stats){total_pages, free_pages + cached, heap_pages << PAGE_SHIFT,
+                             mm_fault_count, mm_ahead_count};
 }
 
 void mm_add_shrinker(size_t (*fn)(size_t pages))

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: ISC
 // The address space: 4-level page tables (Intel SDM volume 3, 4.5), written through the direct map.
 // New translations need no TLB flush; changed and removed ones do: single pages up to
-// FLUSH_SINGLE_MAX, the whole TLB beyond.
+// FLUSH_SINGLE_MAX, the whole TLB beyond. No TLB holds a translation whose accessed bit is clear
+// (SDM volume 3, 4.8), so those of pages that were mapped ahead and never used need none either.
 #include <asm/errno.h>
 #include "arch/x86_64/x86.h"
 #include "plat/machine.h"
@@ -36,11 +37,11 @@ static unsigned index_at(uint64_t va, unsigned level)
 
 static uint64_t bits_of(unsigned prot)
 {
-    uint64_t b = PTE_U | PTE_A;
+    // Accessed and dirty from the start unless somebody wants to know: the CPU need not set them.
+    uint64_t b = prot & PLAT_CLEAN ? PTE_U : PTE_U | PTE_A;
     if (!prot)
         return b | PTE_NX; // not present
     b |= PTE_P;
-    // Dirty from the start unless somebody wants to know: the CPU need not set it then.
     if (prot & PLAT_WRITE)
         b |= prot & PLAT_CLEAN ? PTE_W : PTE_W | PTE_D;
     if (!(prot & PLAT_EXEC))
@@ -94,6 +95,11 @@ static void flush_range(uint64_t va, uint64_t len)
         arch_flush_tlb_page(a);
 }
 
+static bool may_be_cached(uint64_t entry)
+{
+    return (entry & (PTE_P | PTE_A)) == (PTE_P | PTE_A);
+}
+
 int plat_map(uint64_t va, uint64_t pa, uint64_t len, unsigned prot)
 {
     uint64_t bits = bits_of(prot), *e = NULL;
@@ -105,7 +111,7 @@ int plat_map(uint64_t va, uint64_t pa, uint64_t len, unsigned prot)
     }
     for (uint64_t off = 0; off < len; off += PAGE_SIZE) {
         e = off == 0 || index_at(va + off, 0) == 0 ? walk(va + off, true) : e + 1;
-        flush |= *e & PTE_P;
+        flush |= may_be_cached(*e);
         *e = ((pa + off) & PTE_ADDR) | bits;
     }
     if (flush)
@@ -113,11 +119,12 @@ int plat_map(uint64_t va, uint64_t pa, uint64_t len, unsigned prot)
     return 0;
 }
 
-// Calls for each present last-level entry in the range; 512-page holes cost one look each.
+// Calls for each present last-level entry in the range; 512-page holes cost one look each. Returns
+// whether a TLB may hold any of them.
 static bool for_present(uint64_t va, uint64_t len, void (*fn)(uint64_t *e, uint64_t bits),
                         uint64_t bits)
 {
-    bool any = false;
+    bool cached = false;
     uint64_t end = va + len;
     for (uint64_t a = va; a < end;) {
         uint64_t *t = pa_to_va(pml4_pa), span = 1ull << 39;
@@ -141,12 +148,12 @@ static bool for_present(uint64_t va, uint64_t len, void (*fn)(uint64_t *e, uint6
         uint64_t stop = MIN(end, ALIGN_DOWN(a, 0x200000ul) + 0x200000);
         for (uint64_t *e = &t[index_at(a, 0)]; a < stop; a += PAGE_SIZE, e++) {
             if (*e & PTE_ADDR) {
+                cached |= may_be_cached(*e);
                 fn(e, bits);
-                any = true;
             }
         }
     }
-    return any;
+    return cached;
 }
 
 static void clear_entry(uint64_t *e, uint64_t bits)
@@ -157,7 +164,7 @@ static void clear_entry(uint64_t *e, uint64_t bits)
 
 static void protect_entry(uint64_t *e, uint64_t bits)
 {
-    *e = (*e & PTE_ADDR) | bits;
+    *e = (*e & (PTE_ADDR | PTE_A | PTE_D)) | (bits & ~(PTE_A | PTE_D));
 }
 
 void plat_unmap(uint64_t va, uint64_t len)

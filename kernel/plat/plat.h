@@ -45,8 +45,9 @@ extern struct plat_info plat_info;
 #define PLAT_WRITE    2u
 #define PLAT_EXEC     4u
 #define PLAT_UNCACHED 8u
-#define PLAT_CLEAN \
-    16u // plat_map only: not dirty yet, so that plat_test_clear_dirty tells of writes
+// plat_map only, of pages mapped ahead of need: accessed and dirty bits start clear, so that
+// plat_test_clear_dirty tells of writes and unmapping an unused page needs no TLB flush.
+#define PLAT_CLEAN 16u
 // The page source for page tables, given by mm before the first map outside the boot tables.
 // Pages come zeroed.
 void plat_set_page_source(uint64_t (*alloc)(void), void (*free)(uint64_t pa));

@@ -626,9 +626,22 @@ static void fault_races(void **state)
 static void ahead(void **state)
 {
     (void)state;
-    uint64_t text = (uint64_t)mm_map(space, 0, FILE_PAGES * PAGE_SIZE, PROT_READ | PROT_EXEC,
-                                     MAP_PRIVATE, &root_file.vm, 0);
-    assert_non_null(fake_mmu_access(text + 63 * PAGE_SIZE, false, true));
+    // As ld.so loads a library: the whole span, then the text over it. No page is mapped twice.
+    uint64_t size = FILE_PAGES * PAGE_SIZE, flushes = fake_mmu_flushes;
+    uint64_t lib = (uint64_t)mm_map(space, 0, size, PROT_READ, MAP_PRIVATE, &root_file.vm, 0);
+    uint64_t text = lib + 20 * PAGE_SIZE;
+    assert_null(fake_mmu_access(lib, false, false));
+    assert_int_equal(mm_map(space, text, 20 * PAGE_SIZE, PROT_READ | PROT_EXEC,
+                            MAP_PRIVATE | MAP_FIXED, &root_file.vm, 20 * PAGE_SIZE),
+                     text);
+    assert_non_null(fake_mmu_access(text - PAGE_SIZE, false, false));
+    assert_non_null(fake_mmu_access(text + 19 * PAGE_SIZE, false, true));
+    assert_null(fake_mmu_access(text + 20 * PAGE_SIZE, false, false));
+    assert_int_equal(fake_mmu_flushes, flushes);
+    // What nobody maps over comes whole with its first fault.
+    assert_int_equal(read_byte(text + 30 * PAGE_SIZE), 150);
+    assert_non_null(fake_mmu_access(text + 20 * PAGE_SIZE, false, false));
+    assert_non_null(fake_mmu_access(lib + size - 1, false, false));
     uint64_t data = (uint64_t)mm_map(space, 0, 8 * PAGE_SIZE, RW, MAP_PRIVATE, &root_file.vm, 0);
     assert_non_null(fake_mmu_access(data, true, false));
     uint64_t anon = (uint64_t)map(0, 16 * PAGE_SIZE, RW, ANON);
