@@ -58,7 +58,7 @@ unsigned page_refs(uint64_t pa)
 }
 void mm_stats(struct mm_stats *out)
 {
-    *out = (struct mm_stats){SHIM_RAM / PAGE_SIZE, SHIM_RAM / PAGE_SIZE - shim_pages_live, 0};
+    *out = (struct mm_stats){SHIM_RAM / PAGE_SIZE, SHIM_RAM / PAGE_SIZE - shim_pages_live, 0, 0, 0};
 }
 void mm_add_shrinker(size_t (*shrink)(size_t))
 {
