@@ -102,19 +102,55 @@ out:
     return r;
 }
 
-// Moving pages between pipes: no file here supports it, which Linux reports as -EINVAL; callers
-// copy.
+// splice(2) by copying. What is taken from a stream must find its place on the other side at once,
+// for it cannot be put back: so a pipe goes only to regular files, and into a pipe goes only what
+// fits.
+static long do_splice(struct file *in, int64_t *in_off, struct file *out, int64_t *out_off,
+                      size_t count)
+{
+    long in_pipe = pipe_get_size(in), out_pipe = pipe_get_size(out);
+    int64_t from = 0, to = 0;
+    if ((in_pipe < 0 && out_pipe < 0) || (out->flags & O_APPEND))
+        return -EINVAL;
+    if ((in_pipe >= 0 && in_off) || (out_pipe >= 0 && out_off))
+        return -ESPIPE;
+    if (out_pipe < 0 && !is_regular(out))
+        return -EINVAL;
+    if ((in_off && get_user(&from, in_off)) || (out_off && get_user(&to, out_off)))
+        return -EFAULT;
+    if (from < 0 || to < 0)
+        return -EINVAL;
+    if (out_pipe >= 0) {
+        size_t room = (size_t)out_pipe - pipe_readable(out);
+        if (!room && (out->flags & O_NONBLOCK))
+            return -EAGAIN;
+        count = room && room < count ? room : count < PAGE_SIZE ? count : PAGE_SIZE;
+    } else if (in_pipe >= 0) { // not more than is there: the call does not wait for the rest
+        size_t there = pipe_readable(in);
+        count = there && there < count ? there : count;
+    }
+    uint64_t in_pos = (uint64_t)from, out_pos = (uint64_t)to;
+    long r = file_copy(out, out_off ? &out_pos : &out->pos, in, in_off ? &in_pos : &in->pos, count);
+    from = (int64_t)in_pos;
+    to = (int64_t)out_pos;
+    if (r > 0 && ((in_off && put_user(in_off, &from)) || (out_off && put_user(out_off, &to))))
+        return -EFAULT;
+    return r;
+}
+
 SYSCALL(275, splice, int in_fd, int64_t *in_off, int out_fd, int64_t *out_off, size_t count,
         unsigned flags)
 {
-    (void)in_fd, (void)in_off, (void)out_fd, (void)out_off, (void)count, (void)flags;
-    return -EINVAL;
-}
-
-SYSCALL(276, tee, int in_fd, int out_fd, size_t count, unsigned flags)
-{
-    (void)in_fd, (void)out_fd, (void)count, (void)flags;
-    return -EINVAL;
+    struct file *in = fget(in_fd), *out = fget(out_fd);
+    long r = !in || !out ? -EBADF : flags & ~15u ? -EINVAL : 0;
+    if (!r && count)
+        r = io_write_result(
+            do_splice(in, in_off, out, out_off, count < IO_COUNT_MAX ? count : IO_COUNT_MAX));
+    if (in)
+        file_unref(in);
+    if (out)
+        file_unref(out);
+    return r;
 }
 
 // --- sizes ---

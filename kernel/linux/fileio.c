@@ -138,7 +138,7 @@ long file_copy(struct file *out, uint64_t *out_pos, struct file *in, uint64_t *i
         // What was read and not written stays in the file: only the part that went is passed over.
         *in_pos += (uint64_t)put;
         done += (size_t)put;
-        if (put < got)
+        if (put < got || !in->ops->seek) // a stream gives what it has, it is not waited for again
             break;
     }
     kfree(buf);
