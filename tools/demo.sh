@@ -36,7 +36,7 @@ for ((try = 0; try < 60000; try++)); do
     # One connection after the other, without a process for each, until a byte comes back.
     if { exec 3<>"/dev/tcp/127.0.0.1/$port"; } 2>/dev/null; then
         printf 'GET / HTTP/1.0\r\nHost: demo\r\n\r\n' >&3 2>/dev/null || true
-        if IFS= read -r -t 20 answer <&3; then
+        if IFS= read -r -t 20 answer <&3 2>/dev/null; then
             end=$EPOCHREALTIME
             exec 3>&-
             break
