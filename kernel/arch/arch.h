@@ -78,6 +78,9 @@ struct regs *arch_user_regs(void);
 // A gate frame (cs == 0) restores no rcx, r11 and flags. Whoever changes registers other than rax
 // in one, or shows one to the program (signals, sigreturn, exec), makes it full first.
 void arch_regs_make_full(struct regs *r);
+// Gives the result of a kernel call: rax, and in a full frame the flags of `cmp $-4096,%rax` that
+// form B call sites (abi/gate.h) look at.
+void arch_regs_set_result(struct regs *r, uint64_t result);
 uint64_t arch_fs_base_get(void);
 void arch_fs_base_set(uint64_t base); // of the running thread, and remembered by arch_switch
 

@@ -300,7 +300,7 @@ static long interrupted_call(struct regs *r, const struct k_sigaction *act)
 
     if ((long)r->orig_rax < 0 || !is_restart(ret))
         return -1;
-    r->rax = (uint64_t)-EINTR;
+    arch_regs_set_result(r, (uint64_t)-EINTR);
     if (ret == -ERESTARTNOINTR || (ret == -ERESTARTSYS && (act->flags & SA_RESTART)))
         return (long)r->orig_rax;
     return -1;
@@ -358,6 +358,7 @@ static void signal_user_work(struct regs *r)
             break;
         t->restarting = ret == -ERESTART_RESTARTBLOCK;
         arch_syscall_hook(r);
+        arch_regs_set_result(r, r->rax);
         t->restarting = false;
     }
 }

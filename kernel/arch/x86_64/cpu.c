@@ -318,6 +318,16 @@ struct regs *arch_user_regs(void)
     return (struct regs *)(this_cpu()->kstack_top - sizeof(struct regs));
 }
 
+void arch_regs_set_result(struct regs *r, uint64_t result)
+{
+    uint64_t flags;
+    r->rax = result;
+    if (!r->cs)
+        return;
+    __asm__("cmp $-4096, %1\n\tpushfq\n\tpop %0" : "=r"(flags) : "r"(result) : "cc", "memory");
+    r->rflags = (r->rflags & ~0x8d5ull) | (flags & 0x8d5); // OF SF ZF AF PF CF
+}
+
 void arch_regs_make_full(struct regs *r)
 {
     if (r->cs)
@@ -325,6 +335,7 @@ void arch_regs_make_full(struct regs *r)
     r->cs = arch_ring ? LITH_SEL_UCODE : LITH_SEL_KCODE;
     r->ss = arch_ring ? LITH_SEL_UDATA : LITH_SEL_KDATA;
     r->rflags = 0x202;
+    arch_regs_set_result(r, r->rax);
     r->rcx = r->rip;
     r->r11 = 0x202;
 }
