@@ -375,9 +375,21 @@ static int fd_inode(struct super *sb, struct proc_node *dir, int fd, struct inod
     return 0;
 }
 
+// The files of the whole instance: registered when somebody looks for the first time, not at start.
+static int fill(void)
+{
+    static bool filled;
+    int err = filled ? 0 : procfs_register_files();
+    filled |= !err;
+    return err;
+}
+
 static int proc_lookup(struct dentry *dir, const char *name, size_t len, struct inode **out)
 {
     struct inode *i = dir->inode;
+    int err = fill();
+    if (err)
+        return err;
     struct proc_node *n = i->proc.node;
     int number;
     bool numeric = parse_number(name, len, &number);
@@ -416,6 +428,9 @@ static int proc_readdir(struct dentry *dir, uint64_t pos, struct dir_batch *b)
 {
     const struct proc_node *n = dir->inode->proc.node;
     char name[12];
+    int err = fill();
+    if (err)
+        return err;
     if (n->kind == FD_DIR || n->kind == FDINFO_DIR) {
         struct fd_table *t = procfs_current_fds ? procfs_current_fds() : NULL;
         int fd = t ? fd_next(t, (int)(pos - 2)) : -1;
@@ -474,7 +489,7 @@ static struct proc_node *node_add(struct proc_node *dir, const char *name, size_
     return n;
 }
 
-static int tree_add(struct proc_node *root, const char *path, enum kind kind,
+static int tree_add(struct proc_node *root, const char *path, bool is_default,
                     int (*show)(struct proc_buf *b), int (*write)(const char *text, size_t len))
 {
     struct proc_node *dir = root;
@@ -488,10 +503,12 @@ static int tree_add(struct proc_node *root, const char *path, enum kind kind,
         if (!end) {
             if (n && n->kind != TEXT)
                 return -EEXIST;
-            if (!n && !(n = node_add(dir, path, len, kind)))
+            if (!n && !(n = node_add(dir, path, len, TEXT)))
                 return -ENOMEM;
-            n->show = show; // a later registration replaces an earlier one
-            n->write = write;
+            if (!n->show || !is_default) { // a registration replaces an earlier one
+                n->show = show;
+                n->write = write;
+            }
             return 0;
         }
         if (!n && !(n = node_add(dir, path, len, DIR)))
@@ -519,7 +536,12 @@ int procfs_add(const char *path, int (*show)(struct proc_buf *b),
                int (*write)(const char *text, size_t len))
 {
     int err = make_self();
-    return err ? err : tree_add(&proc_root, path, TEXT, show, write);
+    return err ? err : tree_add(&proc_root, path, false, show, write);
+}
+
+int procfs_add_default(const char *path, int (*show)(struct proc_buf *b))
+{
+    return tree_add(&proc_root, path, true, show, NULL);
 }
 
 int procfs_add_link(const char *name, const char *target)
@@ -533,7 +555,7 @@ int procfs_add_link(const char *name, const char *target)
 
 int sysfs_add(const char *path, int (*show)(struct proc_buf *b))
 {
-    return tree_add(&sys_root, path, TEXT, show, NULL);
+    return tree_add(&sys_root, path, true, show, NULL);
 }
 
 static int tree_mount(struct fs_context *c, const char *path, const char *type, long magic,
@@ -560,8 +582,6 @@ static int tree_mount(struct fs_context *c, const char *path, const char *type, 
 int procfs_mount(struct fs_context *c)
 {
     int err = make_self();
-    if (!err)
-        err = procfs_register_files();
     return err ? err : tree_mount(c, "/proc", "proc", 0x9fa0, &proc_root);
 }
 

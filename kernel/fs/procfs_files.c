@@ -264,7 +264,7 @@ int procfs_register_files(void)
     };
     int err = 0;
     for (unsigned i = 0; i < ARRAY_LEN(files) && !err; i++)
-        err = procfs_add(files[i].path, files[i].show, NULL);
+        err = procfs_add_default(files[i].path, files[i].show);
     for (unsigned i = 0; i < ARRAY_LEN(sys_files) && !err; i++)
         err = sysfs_add(sys_files[i].path, sys_files[i].show);
     return err ? err : procfs_add_link("mounts", "self/mounts");

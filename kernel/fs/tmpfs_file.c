@@ -125,8 +125,12 @@ static ssize_t_k tmpfs_read(struct file *f, struct iov_iter *to, uint64_t *pos)
 {
     struct inode *i = f->inode;
     size_t done = 0;
-    while (to->left && *pos < i->size) {
-        uint64_t left = MIN(i->size - *pos, to->left), index = *pos >> PAGE_SHIFT, next;
+    while (to->left) {
+        // A truncation may happen beside this: each turn works with one set of lengths.
+        uint64_t size = READ_ONCE(i->size), lower_len = READ_ONCE(i->reg.lower_len), next;
+        if (*pos >= size)
+            break;
+        uint64_t left = MIN(size - *pos, to->left), index = *pos >> PAGE_SHIFT;
         size_t in_page = *pos & (PAGE_SIZE - 1);
         ssize_t_k n;
         spin_lock(&i->data_lock);
@@ -139,13 +143,13 @@ static ssize_t_k tmpfs_read(struct file *f, struct iov_iter *to, uint64_t *pos)
         if (pa) {
             n = iov_copy_to(to, (char *)pa_to_va(pa) + in_page, MIN(left, PAGE_SIZE - in_page));
             page_unref(pa);
-        } else if (*pos < i->reg.lower_len) {
+        } else if (*pos < lower_len) {
             const uint8_t *p;
             uint64_t run;
             int err = erofs_map(i->sb->lower, &i->reg.lower, *pos, &p, &run);
             if (err)
                 return done ? (ssize_t_k)done : -EIO;
-            run = MIN(run, i->reg.lower_len - *pos);
+            run = MIN(run, lower_len - *pos);
             left = MIN(left, run);
             n = p ? iov_copy_to(to, p, left) : iov_zero(to, left);
         } else {

@@ -277,7 +277,8 @@ int devfs_open(uint64_t rdev, struct file *f); // sets f->ops
 // procfs.c
 int procfs_mount(struct fs_context *c);
 int procfs_register_files(void);
-int procfs_add_link(const char *name, const char *target); // in /proc itself
+int procfs_add_default(const char *path, int (*show)(struct proc_buf *b)); // unless there is one
+int procfs_add_link(const char *name, const char *target);                 // in /proc itself
 int sysfs_mount(struct fs_context *c);
 int sysfs_add(const char *path, int (*show)(struct proc_buf *b)); // path below /sys
 // root.c
