@@ -67,7 +67,7 @@ static void pool_give(struct pktbuf *p, unsigned which, uint32_t bytes)
     __atomic_fetch_sub(&pool.live, bytes, __ATOMIC_RELAXED);
     if (which) {
         spin_lock(&pool.lock);
-        bool keep = pool.count[which] < POOL_KEEP;
+        bool keep = pool.count[which] + 1 <= POOL_KEEP;
         if (keep) {
             list_add(&p->link, &pool.free[which]);
             pool.count[which]++;

@@ -371,6 +371,7 @@ static void ack_new(struct tcp_sock *t, const struct tcp_seg *seg)
         uint32_t left = acked / t->mss;
         t->dupacks = (uint8_t)(t->dupacks > left ? t->dupacks - left : 0);
         t->high_rxt = t->snd_una;
+        tcp_retransmit(t, t->snd_una, MIN(t->mss, t->snd_nxt - t->snd_una));
     }
     if (seq_lt(t->high_rxt, t->snd_una))
         t->high_rxt = t->snd_una;

@@ -1,0 +1,1184 @@
+// SPDX-License-Identifier: ISC
+// TCP against a scripted peer: what goes over the wire, segment by segment.
+// links: kernel/net/arp.c kernel/net/config.c kernel/net/csum.c kernel/net/dhcp.c
+// links: kernel/net/icmp.c kernel/net/iface.c kernel/net/ip.c kernel/net/ip_frag.c
+// links: kernel/net/port.c kernel/net/proc.c kernel/net/sock.c kernel/net/tcp_ack.c
+// links: kernel/net/tcp_input.c kernel/net/tcp_listen.c kernel/net/tcp_opt.c
+// links: kernel/net/tcp_output.c kernel/net/tcp_sock.c kernel/net/tcp_table.c
+// links: kernel/net/tcp_timer.c kernel/net/udp.c kernel/dev/pktbuf.c kernel/dev/netdev.c
+// links: kernel/lib/format.c kernel/lib/rbtree.c kernel/lib/hash.c tests/unit/shim_core.c
+// links: tests/unit/shim_mm.c tests/unit/shim_sched.c
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "tests/unit/net_peer.h"
+
+#define MS NSEC_PER_MSEC
+static struct tseg seg;
+static struct sock *listener;
+static uint8_t data[300000], back[300000];
+
+// The conversation with one connection: the next numbers on both sides.
+static uint32_t our_seq, peer_seq;
+static uint16_t peer_port = PEER_PORT;
+
+static void say(uint8_t flags, const void *bytes, uint32_t len)
+{
+    struct say s = {.seq = peer_seq,
+                    .ack = our_seq,
+                    .wnd = 65535,
+                    .sport = peer_port,
+                    .flags = flags,
+                    .data = bytes,
+                    .len = len};
+    peer_say(&s);
+}
+
+static void say_at(uint32_t seq, uint32_t ack, uint32_t wnd, uint8_t flags, uint32_t len)
+{
+    struct say s = {.seq = seq,
+                    .ack = ack,
+                    .wnd = wnd,
+                    .sport = peer_port,
+                    .flags = flags,
+                    .data = data,
+                    .len = len};
+    peer_say(&s);
+}
+
+static void hear(uint8_t flags)
+{
+    if (!peer_hear(&seg))
+        fail_msg("the stack sent nothing");
+    if ((seg.flags & ~TCP_PSH) != flags)
+        fail_msg("flags %02x, not %02x (seq +%d)", seg.flags, flags, (int)(seg.seq - our_seq));
+}
+
+static void silence(void)
+{
+    if (peer_hear(&seg))
+        fail_msg("the stack sent flags %02x len %u", seg.flags, seg.len);
+}
+
+static int setup(void **st)
+{
+    (void)st;
+    peer_start(0, true);
+    struct sock_addr a = {0, OUR_PORT};
+    int one = 1;
+    sock_create(SOCK_STREAM, 0, &listener);
+    sock_setopt(listener, 1, 2 /* SO_REUSEADDR */, &one, sizeof(one));
+    assert_int_equal(sock_bind(listener, &a), 0);
+    assert_int_equal(sock_listen(listener, 16), 0);
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = pattern(i);
+    peer_port++;
+    peer_drop = false;
+    return 0;
+}
+
+static int teardown(void **st)
+{
+    (void)st;
+    sock_close(listener);
+    peer_drop = true;
+    shim_advance_to(shim_clock + 2000 * NSEC_PER_SEC);
+    shim_advance_to(shim_clock + 2000 * NSEC_PER_SEC);
+    peer_forget();
+    uint64_t live, limit;
+    pkt_stats(&live, &limit);
+    if (live || tcp_rx_total || tcp_tx_total || tcp_orphans) {
+        print_error("left behind: %lu bytes of packets, rx %u tx %u, %u orphans\n", live,
+                    tcp_rx_total, tcp_tx_total, tcp_orphans);
+        return 1;
+    }
+    return 0;
+}
+
+// SYN with these options; the answer is checked and acknowledged.
+static struct sock *open_with(const uint8_t *opt, unsigned optlen, uint32_t wnd)
+{
+    struct sock *s = NULL;
+    peer_seq = 1000000;
+    struct say syn = {
+        .seq = peer_seq, .wnd = 65535, .sport = peer_port, .flags = TCP_SYN, .optlen = optlen};
+    if (optlen)
+        memcpy(syn.opt, opt, optlen);
+    peer_say(&syn);
+    hear(TCP_SYN | TCP_ACK);
+    assert_int_equal(seg.ack, peer_seq + 1);
+    assert_int_equal(seg.opt.mss, 1460);
+    our_seq = seg.seq + 1;
+    peer_seq++;
+    assert_int_equal(sock_accept(listener, &s, NULL, true), -EAGAIN);
+    say_at(peer_seq, our_seq, wnd, TCP_ACK, 0);
+    assert_int_equal(sock_accept(listener, &s, NULL, true), 0);
+    assert_non_null(s);
+    return s;
+}
+
+static struct sock *open_plain(void)
+{
+    static const uint8_t mss[4] = {2, 4, 1460 >> 8, 1460 & 255};
+    return open_with(mss, 4, 65535);
+}
+
+static struct sock *open_sack(void)
+{
+    static const uint8_t opt[] = {2, 4, 1460 >> 8, 1460 & 255, 1, 1, 4, 2};
+    return open_with(opt, sizeof(opt), 65535);
+}
+
+// Both sides close; the connection is gone.
+static void close_politely(struct sock *s)
+{
+    sock_close(s);
+    hear(TCP_FIN | TCP_ACK);
+    our_seq = seg.seq + seg.len + 1;
+    say(TCP_FIN | TCP_ACK, NULL, 0);
+    peer_seq++;
+    hear(TCP_ACK);
+    assert_int_equal(seg.ack, peer_seq);
+}
+
+static void handshake_and_data(void **st)
+{
+    (void)st;
+    struct sock *s = open_plain();
+    say(TCP_ACK | TCP_PSH, "hello", 5);
+    peer_seq += 5;
+    assert_int_equal(recv_bytes(s, back, 100, MSG_DONTWAIT), 5);
+    assert_memory_equal(back, "hello", 5);
+    silence(); // delayed: the answer carries it
+    assert_int_equal(send_bytes(s, "world!", 6, 0), 6);
+    hear(TCP_ACK);
+    assert_int_equal(seg.len, 6);
+    assert_int_equal(seg.ack, peer_seq);
+    assert_memory_equal(seg.data, "world!", 6);
+    our_seq += 6;
+    say(TCP_ACK, NULL, 0);
+    say(TCP_ACK, "x", 1);
+    peer_seq++;
+    silence();
+    shim_advance_to(shim_clock + 41 * MS); // the delayed acknowledgement
+    hear(TCP_ACK);
+    assert_int_equal(seg.ack, peer_seq);
+    assert_int_equal(recv_bytes(s, back, 100, MSG_DONTWAIT), 1);
+    assert_int_equal(recv_bytes(s, back, 100, MSG_DONTWAIT), -EAGAIN);
+    close_politely(s);
+}
+
+static void bad_checksum_is_dropped(void **st)
+{
+    (void)st;
+    struct sock *s = open_plain();
+    struct say bad = {.seq = peer_seq,
+                      .ack = our_seq,
+                      .wnd = 1000,
+                      .sport = peer_port,
+                      .flags = TCP_ACK,
+                      .data = "evil",
+                      .len = 4,
+                      .bad_csum = true};
+    peer_say(&bad);
+    assert_int_equal(recv_bytes(s, back, 100, MSG_DONTWAIT), -EAGAIN);
+    silence();
+    close_politely(s);
+}
+
+static void every_second_segment_is_acknowledged(void **st)
+{
+    (void)st;
+    struct sock *s = open_plain();
+    say(TCP_ACK, data, 1460);
+    peer_seq += 1460;
+    silence();
+    say(TCP_ACK, data + 1460, 1460);
+    peer_seq += 1460;
+    hear(TCP_ACK);
+    assert_int_equal(seg.ack, peer_seq);
+    assert_int_equal(recv_bytes(s, back, 5000, MSG_DONTWAIT), 2920);
+    assert_memory_equal(back, data, 2920);
+    close_politely(s);
+}
+
+static void peek_and_waitall(void **st)
+{
+    (void)st;
+    struct sock *s = open_plain();
+    say(TCP_ACK, data, 700);
+    peer_seq += 700;
+    say(TCP_ACK, data + 700, 1400);
+    peer_seq += 1400;
+    assert_int_equal(recv_bytes(s, back, 2000, MSG_DONTWAIT | MSG_PEEK), 2000);
+    assert_memory_equal(back, data, 2000);
+    assert_int_equal(sock_inq(s), 2100);
+    memset(back, 0, 2100);
+    assert_int_equal(recv_bytes(s, back, 2100, MSG_WAITALL), 2100);
+    assert_memory_equal(back, data, 2100);
+    peer_forget();
+    close_politely(s);
+}
+
+static void out_of_order_with_sack(void **st)
+{
+    (void)st;
+    struct sock *s = open_sack();
+    say_at(peer_seq + 1000, our_seq, 65535, TCP_ACK, 500); // [1000, 1500)
+    hear(TCP_ACK);
+    assert_int_equal(seg.ack, peer_seq);
+    assert_int_equal(seg.opt.sacks, 1);
+    assert_int_equal(seg.opt.sack[0].start, peer_seq + 1000);
+    assert_int_equal(seg.opt.sack[0].end, peer_seq + 1500);
+    say_at(peer_seq + 2000, our_seq, 65535, TCP_ACK, 500);
+    hear(TCP_ACK);
+    assert_int_equal(seg.opt.sacks, 2);
+    assert_int_equal(seg.opt.sack[0].start, peer_seq + 2000); // the latest first
+    say_at(peer_seq + 1200, our_seq, 65535, TCP_ACK, 1000);   // overlaps both
+    hear(TCP_ACK);
+    assert_int_equal(seg.opt.sacks, 1);
+    assert_int_equal(seg.opt.sack[0].start, peer_seq + 1000);
+    assert_int_equal(seg.opt.sack[0].end, peer_seq + 2500);
+    assert_int_equal(recv_bytes(s, back, 100, MSG_DONTWAIT), -EAGAIN);
+    say_at(peer_seq, our_seq, 65535, TCP_ACK, 1000);
+    hear(TCP_ACK);
+    assert_int_equal(seg.ack, peer_seq + 2500);
+    assert_int_equal(seg.opt.sacks, 0);
+    assert_int_equal(recv_bytes(s, back, 5000, MSG_DONTWAIT), 2500);
+    assert_memory_equal(back, data, 1000);
+    assert_memory_equal(back + 1000, data, 500);
+    peer_seq += 2500;
+    close_politely(s);
+}
+
+static void segments_in_many_buffers(void **st)
+{
+    (void)st;
+    struct sock *s = open_plain();
+    struct say big = {.seq = peer_seq,
+                      .ack = our_seq,
+                      .wnd = 65535,
+                      .sport = peer_port,
+                      .flags = TCP_ACK,
+                      .data = data,
+                      .len = 30000,
+                      .split = 300};
+    peer_say(&big); // merged by the device: larger than the MSS, in pieces
+    peer_seq += 30000;
+    assert_int_equal(recv_bytes(s, back, 40000, MSG_DONTWAIT), 30000);
+    assert_memory_equal(back, data, 30000);
+    big.split = 40; // headers across pieces
+    big.seq = peer_seq;
+    big.len = 1000;
+    peer_say(&big);
+    peer_seq += 1000;
+    assert_int_equal(recv_bytes(s, back, 40000, MSG_DONTWAIT), 1000);
+    assert_memory_equal(back, data, 1000);
+    peer_forget();
+    close_politely(s);
+}
+
+// Reads all segments that wait; bytes in flight beyond our_seq, in order.
+static uint32_t hear_data(uint32_t *last_len)
+{
+    uint32_t end = our_seq;
+    while (peer_hear(&seg)) {
+        if (!seg.len)
+            continue;
+        assert_int_equal(seg.seq, end);
+        assert_memory_equal(seg.data, data + (seg.seq - our_seq), seg.len);
+        end += seg.len;
+        if (last_len)
+            *last_len = seg.len;
+    }
+    return end - our_seq;
+}
+
+static void initial_window_and_slow_start(void **st)
+{
+    (void)st;
+    struct sock *s = open_plain();
+    assert_int_equal(send_bytes(s, data, 58400, MSG_DONTWAIT), 58400);
+    uint32_t n = hear_data(NULL);
+    assert_int_equal(n, 14600); // RFC 6928
+    shim_clock += MS;
+    say_at(peer_seq, our_seq + n, 65535, TCP_ACK, 0);
+    uint32_t base = our_seq + n, more = 0;
+    while (peer_hear(&seg)) {
+        assert_int_equal(seg.seq, base + more);
+        more += seg.len;
+    }
+    assert_int_equal(more, 29200); // doubled
+    say_at(peer_seq, base + more, 65535, TCP_ACK, 0);
+    while (peer_hear(&seg))
+        more += seg.len;
+    our_seq = base + more;
+    assert_int_equal(n + more, 58400);
+    say(TCP_ACK, NULL, 0);
+    close_politely(s);
+}
+
+static void offloaded_segments_are_large(void **st)
+{
+    (void)st;
+    peer_dev.features = NETDEV_CSUM_TX | NETDEV_TSO4;
+    unsigned before = (unsigned)peer_dev.tx_packets;
+    struct sock *s = open_plain();
+    assert_int_equal(send_bytes(s, data, 14600, MSG_DONTWAIT), 14600);
+    assert_int_equal(hear_data(NULL), 14600);          // ten segments on the wire
+    assert_int_equal(peer_dev.tx_packets - before, 2); // one SYN-ACK, one packet to the device
+    our_seq += 14600;
+    say(TCP_ACK, NULL, 0);
+    close_politely(s);
+}
+
+static void nagle_cork_more(void **st)
+{
+    (void)st;
+    struct sock *s = open_plain();
+    int on = 1, off = 0;
+    send_bytes(s, data, 10, 0);
+    hear(TCP_ACK);
+    send_bytes(s, data + 10, 10, 0);
+    send_bytes(s, data + 20, 10, 0);
+    silence(); // Nagle: something is in flight
+    say_at(peer_seq, our_seq + 10, 65535, TCP_ACK, 0);
+    hear(TCP_ACK);
+    assert_int_equal(seg.len, 20);
+    our_seq += 30;
+    assert_int_equal(sock_setopt(s, IPPROTO_TCP, 1 /* TCP_NODELAY */, &on, 4), 0);
+    send_bytes(s, data, 1, 0);
+    hear(TCP_ACK);
+    send_bytes(s, data, 1, 0);
+    hear(TCP_ACK);
+    our_seq += 2;
+    say(TCP_ACK, NULL, 0);
+    sock_setopt(s, IPPROTO_TCP, 3 /* TCP_CORK */, &on, 4);
+    send_bytes(s, data, 2000, 0);
+    hear(TCP_ACK);
+    assert_int_equal(seg.len, 1460);
+    silence();
+    sock_setopt(s, IPPROTO_TCP, 3, &off, 4);
+    hear(TCP_ACK);
+    assert_int_equal(seg.len, 540);
+    our_seq += 2000;
+    say(TCP_ACK, NULL, 0);
+    send_bytes(s, data, 100, MSG_MORE);
+    silence();
+    send_bytes(s, data + 100, 100, 0);
+    hear(TCP_ACK);
+    assert_int_equal(seg.len, 200);
+    our_seq += 200;
+    say(TCP_ACK, NULL, 0);
+    send_bytes(s, data, 100, MSG_MORE);
+    silence();
+    shim_advance_to(shim_clock + 201 * MS); // forgotten cork
+    hear(TCP_ACK);
+    assert_int_equal(seg.len, 100);
+    our_seq += 100;
+    say(TCP_ACK, NULL, 0);
+    close_politely(s);
+}
+
+static void retransmission_backs_off(void **st)
+{
+    (void)st;
+    struct sock *s = open_plain();
+    send_bytes(s, data, 100, 0);
+    hear(TCP_ACK);
+    uint64_t wait = 1000 * MS, at = shim_clock;
+    for (int i = 0; i < 4; i++, wait *= 2) {
+        shim_advance_to(at + wait - MS);
+        silence();
+        shim_advance_to(at + wait + MS);
+        hear(TCP_ACK);
+        assert_int_equal(seg.seq, our_seq);
+        assert_int_equal(seg.len, 100);
+        at += wait;
+    }
+    our_seq += 100;
+    say(TCP_ACK, NULL, 0);
+    silence();
+    close_politely(s);
+}
+
+static void gives_up_in_the_end(void **st)
+{
+    (void)st;
+    struct sock *s = open_plain();
+    unsigned ms = 3000;
+    sock_setopt(s, IPPROTO_TCP, 18 /* TCP_USER_TIMEOUT */, &ms, 4);
+    send_bytes(s, data, 100, 0);
+    shim_advance_to(shim_clock + 20 * NSEC_PER_SEC);
+    assert_int_equal(recv_bytes(s, back, 1, MSG_DONTWAIT), -ETIMEDOUT);
+    assert_true(sock_poll(s) & EPOLLHUP);
+    assert_int_equal(send_bytes(s, data, 1, MSG_DONTWAIT), -EPIPE);
+    peer_forget();
+    sock_close(s);
+}
+
+static void fast_retransmit_newreno(void **st)
+{
+    (void)st;
+    struct sock *s = open_plain();
+    send_bytes(s, data, 14600, MSG_DONTWAIT);
+    assert_int_equal(hear_data(NULL), 14600);
+    for (int i = 0; i < 2; i++)
+        say(TCP_ACK, NULL, 0);
+    silence();
+    say(TCP_ACK, NULL, 0); // the third duplicate
+    hear(TCP_ACK);
+    assert_int_equal(seg.seq, our_seq);
+    assert_int_equal(seg.len, 1460);
+    silence();
+    // Partial acknowledgement: the next hole is retransmitted at once.
+    say_at(peer_seq, our_seq + 4380, 65535, TCP_ACK, 0);
+    hear(TCP_ACK);
+    assert_int_equal(seg.seq, our_seq + 4380);
+    while (peer_hear(&seg)) {
+    }
+    our_seq += 14600;
+    say(TCP_ACK, NULL, 0);
+    silence();
+    close_politely(s);
+}
+
+static void fast_retransmit_sack(void **st)
+{
+    (void)st;
+    struct sock *s = open_sack();
+    send_bytes(s, data, 14600, MSG_DONTWAIT);
+    assert_int_equal(hear_data(NULL), 14600);
+    // Segments 0 and 2 are lost; the rest is reported.
+    struct say ack = {.seq = peer_seq,
+                      .ack = our_seq,
+                      .wnd = 65535,
+                      .sport = peer_port,
+                      .flags = TCP_ACK,
+                      .optlen = 20};
+    uint8_t *o = ack.opt;
+    o[0] = o[1] = 1;
+    o[2] = 5;
+    o[3] = 18;
+    put_be32(o + 4, our_seq + 3 * 1460);
+    put_be32(o + 8, our_seq + 10 * 1460);
+    put_be32(o + 12, our_seq + 1460);
+    put_be32(o + 16, our_seq + 2 * 1460);
+    peer_say(&ack);
+    hear(TCP_ACK);
+    assert_int_equal(seg.seq, our_seq);
+    hear(TCP_ACK);
+    assert_int_equal(seg.seq, our_seq + 2 * 1460);
+    silence(); // nothing that was SACKed
+    our_seq += 14600;
+    say(TCP_ACK, NULL, 0);
+    silence();
+    close_politely(s);
+}
+
+static void tail_loss_probe(void **st)
+{
+    (void)st;
+    struct sock *s = open_sack();
+    send_bytes(s, data, 1, 0);
+    hear(TCP_ACK);
+    shim_clock += MS;
+    our_seq++;
+    say(TCP_ACK, NULL, 0); // an RTT is known
+    send_bytes(s, data + 1, 2920, 0);
+    while (peer_hear(&seg)) {
+    }
+    shim_advance_to(shim_clock + 15 * MS); // long before the RTO of 200 ms
+    hear(TCP_ACK);
+    assert_int_equal(seg.seq + seg.len, our_seq + 2920);
+    our_seq += 2920;
+    say(TCP_ACK, NULL, 0);
+    close_politely(s);
+}
+
+static void zero_window_and_probe(void **st)
+{
+    (void)st;
+    struct sock *s = open_plain();
+    say_at(peer_seq, our_seq, 1000, TCP_ACK, 0);
+    send_bytes(s, data, 5000, MSG_DONTWAIT);
+    assert_int_equal(hear_data(NULL), 0); // less than a segment, more may be coming
+    say_at(peer_seq, our_seq, 2000, TCP_ACK, 0);
+    assert_int_equal(hear_data(NULL), 1460);
+    our_seq += 1460;
+    say_at(peer_seq, our_seq, 0, TCP_ACK, 0);
+    silence();
+    uint64_t at = shim_clock;
+    for (unsigned i = 0, after = 3; i < 3; i++, after *= 3) {
+        shim_advance_to(at + after * NSEC_PER_SEC);
+        unsigned probes = 0;
+        while (peer_hear(&seg)) {
+            assert_int_equal(seg.seq, our_seq - 1); // outside the window: an answer is due
+            assert_int_equal(seg.len, 0);
+            probes++;
+        }
+        assert_true(probes >= 1);
+        say_at(peer_seq, our_seq, 0, TCP_ACK, 0);
+    }
+    say_at(peer_seq, our_seq, 65535, TCP_ACK, 0);
+    uint32_t rest = 0;
+    for (; peer_hear(&seg); rest += seg.len)
+        assert_memory_equal(seg.data, data + 1460 + rest, seg.len);
+    assert_int_equal(rest, 2920); // Nagle keeps the tail
+    say_at(peer_seq, our_seq + rest, 65535, TCP_ACK, 0);
+    hear(TCP_ACK);
+    assert_int_equal(seg.len, 620);
+    our_seq += 3540;
+    say(TCP_ACK, NULL, 0);
+    close_politely(s);
+}
+
+static void our_window_closes_and_opens(void **st)
+{
+    (void)st;
+    struct sock *s = open_plain();
+    uint32_t total = 0;
+    // Fill the window to the last byte.
+    for (int i = 0; i < 200; i++) {
+        say(TCP_ACK, data, 1460);
+        peer_seq += 1460;
+        while (peer_hear(&seg)) {
+        }
+        total = seg.ack;
+        if (seg.wnd < 1460)
+            break;
+    }
+    uint32_t edge = seg.ack + seg.wnd;
+    // Beyond the window: not taken, and answered.
+    say_at(edge, our_seq, 65535, TCP_ACK, 100);
+    hear(TCP_ACK);
+    assert_int_equal(seg.ack, total);
+    // Reading everything makes the window worth telling.
+    long n = recv_bytes(s, back, sizeof(back), MSG_DONTWAIT);
+    assert_true(n > 60000);
+    hear(TCP_ACK);
+    assert_true(seg.wnd > 30000);
+    peer_seq = seg.ack;
+    close_politely(s);
+}
+
+static void half_close(void **st)
+{
+    (void)st;
+    struct sock *s = open_plain();
+    say(TCP_ACK | TCP_FIN, "last", 4);
+    peer_seq += 5;
+    hear(TCP_ACK);
+    assert_int_equal(seg.ack, peer_seq);
+    assert_int_equal(recv_bytes(s, back, 100, MSG_DONTWAIT), 4);
+    assert_int_equal(recv_bytes(s, back, 100, MSG_DONTWAIT), 0);
+    assert_true(sock_poll(s) & EPOLLRDHUP);
+    assert_int_equal(send_bytes(s, "answer", 6, 0), 6);
+    hear(TCP_ACK);
+    assert_int_equal(seg.len, 6);
+    our_seq += 6;
+    say(TCP_ACK, NULL, 0);
+    assert_int_equal(sock_shutdown(s, SHUT_WR), 0);
+    hear(TCP_FIN | TCP_ACK);
+    our_seq++;
+    assert_int_equal(send_bytes(s, "x", 1, 0), -EPIPE);
+    say(TCP_ACK, NULL, 0); // LAST_ACK ends
+    say(TCP_ACK, NULL, 0);
+    hear(TCP_RST); // nothing is left of it
+    sock_close(s);
+}
+
+static void simultaneous_close(void **st)
+{
+    (void)st;
+    struct sock *s = open_plain();
+    sock_close(s);
+    hear(TCP_FIN | TCP_ACK);
+    uint32_t fin = seg.seq;
+    say_at(peer_seq, fin, 65535, TCP_FIN | TCP_ACK, 0); // crossed: does not acknowledge ours
+    peer_seq++;
+    hear(TCP_ACK);
+    assert_int_equal(seg.ack, peer_seq);
+    say_at(peer_seq, fin + 1, 65535, TCP_ACK, 0);
+    silence(); // TIME_WAIT
+    say_at(peer_seq - 1, fin + 1, 65535, TCP_FIN | TCP_ACK, 0);
+    hear(TCP_ACK); // which answers a repeated FIN
+    assert_int_equal(seg.seq, fin + 1);
+    assert_int_equal(seg.ack, peer_seq);
+}
+
+static void time_wait_takes_a_new_syn(void **st)
+{
+    (void)st;
+    struct sock *s = open_plain();
+    close_politely(s);
+    uint32_t old = our_seq;
+    // An old SYN is answered, not believed; a RST does not end TIME_WAIT (RFC 1337).
+    say_at(peer_seq - 5000, 0, 65535, TCP_SYN, 0);
+    hear(TCP_ACK);
+    say_at(peer_seq, old, 65535, TCP_RST, 0);
+    say_at(peer_seq - 5000, 0, 65535, TCP_SYN, 0);
+    hear(TCP_ACK);
+    // A new one opens again, with a number of ours beyond the old one.
+    say_at(peer_seq + 70000, 0, 65535, TCP_SYN, 0);
+    hear(TCP_SYN | TCP_ACK);
+    assert_true((int32_t)(seg.seq - old) > 0);
+    say_at(peer_seq + 70001, seg.seq + 1, 65535, TCP_RST | TCP_ACK, 0);
+    silence();
+}
+
+static void reset_in_every_state(void **st)
+{
+    (void)st;
+    struct sock *s;
+    struct sock_addr to = {PEER_IP, 7000};
+    // SYN_RCVD
+    peer_seq = 1000000;
+    say_at(peer_seq, 0, 65535, TCP_SYN, 0);
+    hear(TCP_SYN | TCP_ACK);
+    say_at(peer_seq + 1, 0, 65535, TCP_RST, 0);
+    say_at(peer_seq + 1, seg.seq + 1, 65535, TCP_ACK, 0);
+    hear(TCP_RST);
+    // ESTABLISHED: exactly next, else a challenge (RFC 5961)
+    s = open_plain();
+    say_at(peer_seq + 10, our_seq, 65535, TCP_RST, 0);
+    hear(TCP_ACK);
+    say_at(peer_seq - 10, our_seq, 65535, TCP_RST, 0);
+    silence();
+    say_at(peer_seq + 100000, our_seq, 65535, TCP_RST, 0);
+    silence();
+    assert_int_equal(recv_bytes(s, back, 1, MSG_DONTWAIT), -EAGAIN);
+    say_at(peer_seq, our_seq, 65535, TCP_RST, 0);
+    assert_int_equal(recv_bytes(s, back, 1, MSG_DONTWAIT), -ECONNRESET);
+    assert_int_equal(recv_bytes(s, back, 1, MSG_DONTWAIT), 0);
+    sock_close(s);
+    // data before the reset can still be read
+    peer_port++;
+    s = open_plain();
+    say(TCP_ACK, "abc", 3);
+    say_at(peer_seq + 3, our_seq, 65535, TCP_RST, 0);
+    assert_int_equal(recv_bytes(s, back, 10, MSG_DONTWAIT), 3);
+    assert_int_equal(recv_bytes(s, back, 1, MSG_DONTWAIT), -ECONNRESET);
+    sock_close(s);
+    // CLOSE_WAIT
+    peer_port++;
+    s = open_plain();
+    say(TCP_FIN | TCP_ACK, NULL, 0);
+    hear(TCP_ACK);
+    say_at(peer_seq + 1, our_seq, 65535, TCP_RST, 0);
+    assert_int_equal(send_bytes(s, "x", 1, MSG_DONTWAIT), -EPIPE);
+    sock_close(s);
+    // FIN_WAIT_1, FIN_WAIT_2, CLOSING, LAST_ACK
+    for (int which = 0; which < 4; which++) {
+        peer_port++;
+        s = open_plain();
+        uint32_t next = peer_seq;
+        if (which == 3) {
+            say(TCP_FIN | TCP_ACK, NULL, 0);
+            next++;
+            hear(TCP_ACK);
+        }
+        sock_close(s);
+        hear(TCP_FIN | TCP_ACK);
+        if (which == 1)
+            say_at(peer_seq, our_seq + 1, 65535, TCP_ACK, 0);
+        if (which == 2) {
+            say_at(peer_seq, our_seq, 65535, TCP_FIN | TCP_ACK, 0);
+            next++;
+            hear(TCP_ACK);
+        }
+        say_at(next, our_seq + 1, 65535, TCP_RST, 0);
+        assert_int_equal(tcp_orphans, 0);
+        say_at(next, our_seq + 1, 65535, TCP_ACK, 0);
+        hear(TCP_RST);
+    }
+    // SYN_SENT: with the right acknowledgement only
+    assert_int_equal(sock_create(SOCK_STREAM, 0, &s), 0);
+    assert_int_equal(sock_connect(s, &to, true), -EINPROGRESS);
+    hear(TCP_SYN);
+    struct say rst = {.seq = 0,
+                      .ack = seg.seq + 77,
+                      .sport = 7000,
+                      .dport = seg.sport,
+                      .flags = TCP_RST | TCP_ACK};
+    peer_say(&rst);
+    assert_false(sock_poll(s) & EPOLLERR);
+    rst.ack = seg.seq + 1;
+    peer_say(&rst);
+    assert_true(sock_poll(s) & EPOLLERR);
+    assert_int_equal(sock_connect(s, &to, true), -ECONNREFUSED);
+    sock_close(s);
+    // LISTEN and nothing at all
+    say_at(5, 0, 0, TCP_RST, 0);
+    silence();
+    say_at(5, 99, 0, TCP_ACK, 0);
+    hear(TCP_RST);
+    assert_int_equal(seg.seq, 99);
+    struct say stray = {.seq = 5, .wnd = 10, .sport = peer_port, .dport = 4444, .flags = TCP_SYN};
+    peer_say(&stray);
+    hear(TCP_RST | TCP_ACK);
+    assert_int_equal(seg.ack, 6);
+}
+
+static void connect_out(void **st)
+{
+    (void)st;
+    struct sock *s;
+    struct sock_addr to = {PEER_IP, 7001}, me;
+    sock_create(SOCK_STREAM, 0, &s);
+    assert_int_equal(sock_connect(s, &to, true), -EINPROGRESS);
+    assert_int_equal(sock_connect(s, &to, true), -EALREADY);
+    hear(TCP_SYN);
+    assert_true(seg.opt.sack_ok && seg.opt.ts && seg.opt.wscale == 7 && seg.opt.mss == 1460);
+    sock_getname(s, &me);
+    assert_int_equal(me.ip, OUR_IP);
+    assert_true(me.port >= 32768 && me.port <= 60999);
+    shim_advance_to(shim_clock + 1001 * MS);
+    hear(TCP_SYN); // again
+    uint32_t iss = seg.seq;
+    struct say a = {.seq = 500,
+                    .ack = iss + 1,
+                    .wnd = 1000,
+                    .sport = 7001,
+                    .dport = me.port,
+                    .flags = TCP_SYN | TCP_ACK};
+    assert_int_equal(sock_poll(s) & EPOLLOUT, 0);
+    peer_say(&a);
+    hear(TCP_ACK);
+    assert_int_equal(seg.ack, 501);
+    assert_true(sock_poll(s) & EPOLLOUT);
+    assert_int_equal(sock_connect(s, &to, true), 0);
+    assert_int_equal(sock_connect(s, &to, true), -EISCONN);
+    int err = 1;
+    unsigned len = sizeof(err);
+    assert_int_equal(sock_getopt(s, 1, 4 /* SO_ERROR */, &err, &len), 0);
+    assert_int_equal(err, 0);
+    struct say end = {
+        .seq = 501, .ack = iss + 1, .sport = 7001, .dport = me.port, .flags = TCP_RST};
+    peer_say(&end);
+    sock_close(s);
+    // Nobody answers.
+    sock_create(SOCK_STREAM, 0, &s);
+    int n = 2;
+    sock_setopt(s, IPPROTO_TCP, 7 /* TCP_SYNCNT */, &n, 4);
+    assert_int_equal(sock_connect(s, &to, false), -ETIMEDOUT);
+    peer_forget();
+    sock_close(s);
+}
+
+static void simultaneous_open(void **st)
+{
+    (void)st;
+    struct sock *s;
+    struct sock_addr to = {PEER_IP, 7002};
+    sock_create(SOCK_STREAM, 0, &s);
+    assert_int_equal(sock_connect(s, &to, true), -EINPROGRESS);
+    hear(TCP_SYN);
+    uint32_t iss = seg.seq;
+    uint16_t port = seg.sport;
+    struct say syn = {.seq = 500, .wnd = 1000, .sport = 7002, .dport = port, .flags = TCP_SYN};
+    peer_say(&syn);
+    hear(TCP_SYN | TCP_ACK);
+    assert_int_equal(seg.seq, iss);
+    assert_int_equal(seg.ack, 501);
+    struct say ack = {.seq = 500,
+                      .ack = iss + 1,
+                      .wnd = 1000,
+                      .sport = 7002,
+                      .dport = port,
+                      .flags = TCP_SYN | TCP_ACK};
+    peer_say(&ack);
+    assert_true(sock_poll(s) & EPOLLOUT);
+    peer_forget();
+    struct say rst = {.seq = 501, .ack = iss + 1, .sport = 7002, .dport = port, .flags = TCP_RST};
+    peer_say(&rst);
+    sock_close(s);
+}
+
+static void syn_flood_and_cookies(void **st)
+{
+    (void)st;
+    static const uint8_t opt[] = {2, 4, 1460 >> 8, 1460 & 255, 4, 2, 8, 10, 0, 0,
+                                  0, 9, 0,         0,          0, 0, 1, 3,  3, 5};
+    unsigned answers = 0;
+    for (unsigned i = 0; i < 3000; i++) {
+        struct say syn = {.seq = i,
+                          .wnd = 65535,
+                          .sport = (uint16_t)(1024 + i),
+                          .flags = TCP_SYN,
+                          .optlen = sizeof(opt)};
+        memcpy(syn.opt, opt, sizeof(opt));
+        peer_say(&syn);
+        while (peer_hear(&seg))
+            answers++;
+    }
+    assert_int_equal(answers, 3000); // all are answered, few are remembered
+    peer_port = 50000;
+    peer_seq = 777;
+    struct say syn = {
+        .seq = peer_seq, .wnd = 65535, .sport = peer_port, .flags = TCP_SYN, .optlen = sizeof(opt)};
+    memcpy(syn.opt, opt, sizeof(opt));
+    peer_say(&syn);
+    hear(TCP_SYN | TCP_ACK);
+    struct sock *s;
+    uint32_t cookie = seg.seq, ts = seg.opt.tsval;
+    // A guess is refused, the cookie opens.
+    struct say ack = {.seq = peer_seq + 1,
+                      .ack = cookie + 2,
+                      .wnd = 1000,
+                      .sport = peer_port,
+                      .flags = TCP_ACK,
+                      .optlen = 12};
+    put_be32(ack.opt, 0x0101080a);
+    put_be32(ack.opt + 4, 10);
+    put_be32(ack.opt + 8, ts);
+    peer_say(&ack);
+    hear(TCP_RST);
+    assert_int_equal(sock_accept(listener, &s, NULL, true), -EAGAIN);
+    ack.ack = cookie + 1;
+    ack.data = "via cookie";
+    ack.len = 10;
+    peer_say(&ack);
+    assert_int_equal(sock_accept(listener, &s, NULL, true), 0);
+    assert_int_equal(recv_bytes(s, back, 100, MSG_DONTWAIT), 10);
+    struct tcp_sock *t = tcp_of(s);
+    assert_true(t->sack_ok && t->ts_ok && t->snd_wscale == 5);
+    assert_int_equal(t->peer_mss, 1460);
+    struct say rst = {
+        .seq = peer_seq + 11, .ack = cookie + 1, .sport = peer_port, .flags = TCP_RST};
+    peer_say(&rst);
+    sock_close(s);
+    // The half-open ones time out.
+    peer_drop = true;
+    shim_advance_to(shim_clock + 100 * NSEC_PER_SEC);
+    assert_int_equal(tcp_of(listener)->syn_count, 0);
+}
+
+static void accept_queue_is_bounded(void **st)
+{
+    (void)st;
+    struct sock *s;
+    uint32_t iss[40];
+    sock_listen(listener, 4);
+    for (uint16_t i = 0; i < 8; i++) {
+        struct say syn = {.seq = 100, .wnd = 1000, .sport = (uint16_t)(2000 + i), .flags = TCP_SYN};
+        peer_say(&syn);
+        hear(TCP_SYN | TCP_ACK);
+        iss[i] = seg.seq;
+    }
+    for (uint16_t i = 0; i < 8; i++) {
+        struct say ack = {.seq = 101,
+                          .ack = iss[i] + 1,
+                          .wnd = 1000,
+                          .sport = (uint16_t)(2000 + i),
+                          .flags = TCP_ACK};
+        peer_say(&ack);
+    }
+    silence();
+    int n = 0;
+    while (!sock_accept(listener, &s, NULL, true)) {
+        n++;
+        sock_close(s);
+    }
+    assert_int_equal(n, 4);
+    peer_forget();
+    // Those that found no place come again.
+    struct say ack = {.seq = 101,
+                      .ack = iss[6] + 1,
+                      .wnd = 1000,
+                      .sport = 2006,
+                      .flags = TCP_ACK,
+                      .data = "hi",
+                      .len = 2};
+    peer_say(&ack);
+    assert_int_equal(sock_accept(listener, &s, NULL, true), 0);
+    assert_int_equal(recv_bytes(s, back, 9, MSG_DONTWAIT), 2);
+    sock_close(s);
+    peer_forget();
+}
+
+static const uint8_t ts_syn[] = {2, 4, 1460 >> 8, 1460 & 255, 1, 1, 8, 10,
+                                 0, 0, 3,         0xe8,       0, 0, 0, 0};
+
+static void say_ts(uint32_t seq, uint32_t tsval, uint8_t flags, uint32_t len)
+{
+    struct say s = {.seq = seq,
+                    .ack = our_seq,
+                    .wnd = 65535,
+                    .sport = peer_port,
+                    .flags = flags,
+                    .data = data,
+                    .len = len,
+                    .optlen = 12};
+    put_be32(s.opt, 0x0101080a);
+    put_be32(s.opt + 4, tsval);
+    put_be32(s.opt + 8, 0);
+    peer_say(&s);
+}
+
+static void paws(void **st)
+{
+    (void)st;
+    struct sock *s;
+    peer_seq = 1000;
+    struct say syn = {.seq = peer_seq,
+                      .wnd = 65535,
+                      .sport = peer_port,
+                      .flags = TCP_SYN,
+                      .optlen = sizeof(ts_syn)};
+    memcpy(syn.opt, ts_syn, sizeof(ts_syn));
+    peer_say(&syn);
+    hear(TCP_SYN | TCP_ACK);
+    assert_true(seg.opt.ts);
+    assert_int_equal(seg.opt.tsecr, 1000);
+    our_seq = seg.seq + 1;
+    peer_seq++;
+    say_ts(peer_seq, 1001, TCP_ACK, 0);
+    assert_int_equal(sock_accept(listener, &s, NULL, true), 0);
+    say_ts(peer_seq, 2000, TCP_ACK, 100);
+    peer_seq += 100;
+    assert_int_equal(recv_bytes(s, back, 1000, MSG_DONTWAIT), 100);
+    say_ts(peer_seq, 1500, TCP_ACK, 100); // older than what was seen: a duplicate from the past
+    hear(TCP_ACK);
+    assert_int_equal(seg.ack, peer_seq);
+    assert_int_equal(seg.opt.tsecr, 2000);
+    assert_int_equal(recv_bytes(s, back, 1000, MSG_DONTWAIT), -EAGAIN);
+    say(TCP_ACK, data, 100); // without timestamps: dropped (RFC 7323)
+    assert_int_equal(recv_bytes(s, back, 1000, MSG_DONTWAIT), -EAGAIN);
+    say_ts(peer_seq, 2001, TCP_ACK, 50);
+    assert_int_equal(recv_bytes(s, back, 1000, MSG_DONTWAIT), 50);
+    say_ts(peer_seq + 50, 2002, TCP_RST, 0);
+    peer_forget();
+    sock_close(s);
+}
+
+static void window_scaling(void **st)
+{
+    (void)st;
+    static const uint8_t opt[] = {2, 4, 1460 >> 8, 1460 & 255, 1, 3, 3, 4};
+    struct sock *s = open_with(opt, sizeof(opt), 10); // 160 bytes
+    assert_int_equal(tcp_of(s)->snd_wnd, 160);
+    say_at(peer_seq, our_seq, 4096, TCP_ACK, 0);
+    assert_int_equal(tcp_of(s)->snd_wnd, 65536);
+    say(TCP_ACK, data, 1000);
+    peer_seq += 1000;
+    shim_advance_to(shim_clock + 41 * MS);
+    hear(TCP_ACK);
+    assert_true(seg.wnd << 7 >= 100000 && seg.wnd << 7 <= 131072);
+    recv_bytes(s, back, 1000, 0);
+    close_politely(s);
+}
+
+static void challenge_acks(void **st)
+{
+    (void)st;
+    struct sock *s = open_plain();
+    say_at(peer_seq, our_seq, 65535, TCP_SYN, 0); // SYN in the window
+    hear(TCP_ACK);
+    say_at(peer_seq, our_seq + 5000, 65535, TCP_ACK, 10); // acknowledges what was never sent
+    hear(TCP_ACK);
+    say_at(peer_seq, our_seq - 200000, 65535, TCP_ACK, 10); // or far in the past
+    hear(TCP_ACK);
+    say_at(peer_seq, our_seq, 65535, 0, 10); // no ACK flag
+    silence();
+    assert_int_equal(recv_bytes(s, back, 100, MSG_DONTWAIT), -EAGAIN);
+    unsigned n = 0;
+    for (int i = 0; i < 1000; i++) // bounded (RFC 5961 section 7)
+        say_at(peer_seq, our_seq, 65535, TCP_SYN, 0);
+    while (peer_hear(&seg))
+        n++;
+    assert_true(n <= 100);
+    shim_clock += 2 * NSEC_PER_SEC;
+    close_politely(s);
+}
+
+static void close_with_unread_data_resets(void **st)
+{
+    (void)st;
+    struct sock *s = open_plain();
+    say(TCP_ACK, "unread", 6);
+    sock_close(s);
+    hear(TCP_RST | TCP_ACK);
+    assert_int_equal(seg.seq, our_seq);
+    // Data for one that was closed: reset too.
+    peer_port++;
+    s = open_plain();
+    sock_close(s);
+    hear(TCP_FIN | TCP_ACK);
+    say(TCP_ACK, "late", 4);
+    hear(TCP_RST | TCP_ACK);
+    assert_int_equal(tcp_orphans, 0);
+    // SO_LINGER with 0
+    peer_port++;
+    s = open_plain();
+    int lg[2] = {1, 0};
+    sock_setopt(s, 1, 13, lg, sizeof(lg));
+    sock_close(s);
+    hear(TCP_RST | TCP_ACK);
+}
+
+static void keepalive(void **st)
+{
+    (void)st;
+    struct sock *s = open_plain();
+    int on = 1, idle = 10, intvl = 5, cnt = 3;
+    sock_setopt(s, 1, 9 /* SO_KEEPALIVE */, &on, 4);
+    sock_setopt(s, IPPROTO_TCP, 4, &idle, 4);
+    sock_setopt(s, IPPROTO_TCP, 5, &intvl, 4);
+    sock_setopt(s, IPPROTO_TCP, 6, &cnt, 4);
+    shim_advance_to(shim_clock + 9 * NSEC_PER_SEC);
+    silence();
+    shim_advance_to(shim_clock + 2 * NSEC_PER_SEC);
+    hear(TCP_ACK);
+    assert_int_equal(seg.seq, our_seq - 1);
+    say(TCP_ACK, NULL, 0); // alive
+    shim_advance_to(shim_clock + 9 * NSEC_PER_SEC);
+    silence();
+    shim_advance_to(shim_clock + 30 * NSEC_PER_SEC);
+    unsigned n = 0;
+    while (peer_hear(&seg))
+        n++;
+    assert_int_equal(n, 4); // three probes and a reset
+    assert_true(seg.flags & TCP_RST);
+    assert_int_equal(recv_bytes(s, back, 1, MSG_DONTWAIT), -ETIMEDOUT);
+    sock_close(s);
+}
+
+static void path_mtu(void **st)
+{
+    (void)st;
+    struct sock *s = open_plain();
+    send_bytes(s, data, 5000, MSG_DONTWAIT);
+    assert_int_equal(hear_data(NULL), 5000 - 5000 % 1460 + 0 * 620);
+    uint8_t b[200];
+    uint32_t at = put_eth_ip(b, 1, PEER_IP, OUR_IP, 36, 0, 0);
+    memset(b + at, 0, 36);
+    b[at] = 3;
+    b[at + 1] = 4;
+    put_be16(b + at + 6, 1000);
+    b[at + 8] = 0x45;
+    put_be16(b + at + 10, 1500);
+    b[at + 17] = 6;
+    put_be32(b + at + 20, OUR_IP);
+    put_be32(b + at + 24, PEER_IP);
+    put_be16(b + at + 28, OUR_PORT);
+    put_be16(b + at + 30, peer_port);
+    put_be32(b + at + 32, our_seq + 9000); // not in flight: ignored
+    fill_csum(b, at + 36, at, 2);
+    peer_frame(b, at + 36);
+    silence();
+    put_be16(b + at + 2, 0);
+    put_be32(b + at + 32, our_seq);
+    fill_csum(b, at + 36, at, 2);
+    peer_frame(b, at + 36);
+    uint32_t last = 0;
+    uint32_t n = hear_data(&last);
+    assert_true(n >= 4380);
+    assert_int_equal(tcp_of(s)->mss, 960);
+    our_seq += 5000;
+    say(TCP_ACK, NULL, 0);
+    peer_forget();
+    close_politely(s);
+}
+
+static unsigned released;
+static void count_release(void *arg)
+{
+    (void)arg;
+    released++;
+}
+
+static void send_by_reference(void **st)
+{
+    (void)st;
+    struct sock *s = open_plain();
+    released = 0;
+    assert_int_equal(sock_send_ref(s, data, 5000, MSG_MORE, count_release, NULL), 5000);
+    assert_int_equal(send_bytes(s, data + 5000, 100, 0), 100);
+    uint32_t n = hear_data(NULL);
+    assert_int_equal(n, 4380); // the rest: Nagle
+    assert_int_equal(released, 0);
+    say_at(peer_seq, our_seq + 4380, 65535, TCP_ACK, 0);
+    hear(TCP_ACK);
+    assert_int_equal(seg.len, 720);
+    assert_memory_equal(seg.data, data + 4380, 720);
+    our_seq += 5100;
+    say(TCP_ACK, NULL, 0);
+    assert_int_equal(released, 1);
+    close_politely(s);
+}
+
+static void short_of_memory(void **st)
+{
+    (void)st;
+    // Every allocation fails once, somewhere: nothing breaks, and the conversation still ends.
+    for (int64_t at = 0; at < 60; at++) {
+        peer_port++;
+        peer_seq = 5000;
+        shim_fail_after = at;
+        struct sock *s = NULL;
+        say_at(peer_seq, 0, 65535, TCP_SYN, 0);
+        if (!peer_hear(&seg)) {
+            shim_fail_after = -1;
+            say_at(peer_seq, 0, 65535, TCP_SYN, 0);
+            hear(TCP_SYN | TCP_ACK);
+            shim_fail_after = at;
+        }
+        our_seq = seg.seq + 1;
+        peer_seq++;
+        for (int i = 0; i < 3 && !s; i++) {
+            say_at(peer_seq, our_seq, 65535, TCP_ACK, 100);
+            sock_accept(listener, &s, NULL, true);
+        }
+        assert_non_null(s);
+        send_bytes(s, data, 20000, MSG_DONTWAIT);
+        shim_fail_after = -1;
+        peer_forget();
+        say_at(peer_seq + 100, our_seq, 65535, TCP_RST, 0);
+        say_at(peer_seq, our_seq, 65535, TCP_RST, 0);
+        sock_close(s);
+        peer_forget();
+    }
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(handshake_and_data),
+        T(bad_checksum_is_dropped),
+        T(every_second_segment_is_acknowledged),
+        T(peek_and_waitall),
+        T(out_of_order_with_sack),
+        T(segments_in_many_buffers),
+        T(initial_window_and_slow_start),
+        T(offloaded_segments_are_large),
+        T(nagle_cork_more),
+        T(retransmission_backs_off),
+        T(gives_up_in_the_end),
+        T(fast_retransmit_newreno),
+        T(fast_retransmit_sack),
+        T(tail_loss_probe),
+        T(zero_window_and_probe),
+        T(our_window_closes_and_opens),
+        T(half_close),
+        T(simultaneous_close),
+        T(time_wait_takes_a_new_syn),
+        T(reset_in_every_state),
+        T(connect_out),
+        T(simultaneous_open),
+        T(syn_flood_and_cookies),
+        T(accept_queue_is_bounded),
+        T(paws),
+        T(window_scaling),
+        T(challenge_acks),
+        T(close_with_unread_data_resets),
+        T(keepalive),
+        T(path_mtu),
+        T(send_by_reference),
+        T(short_of_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
