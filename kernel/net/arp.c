@@ -129,7 +129,8 @@ void arp_input(struct net_if *nif, struct pktbuf *p)
     if (spa == nif->ip) {
         // Somebody else has our address: say once in a while that it is ours (RFC 5227
         // section 2.4).
-        if (memcmp(a.sha, nif->dev->mac, 6) && net_now - nif->defended > ARP_DEFEND_NS) {
+        if (memcmp(a.sha, nif->dev->mac, 6) &&
+            (!nif->defended || net_now - nif->defended > ARP_DEFEND_NS)) {
             nif->defended = net_now;
             log_warn("%s: address conflict: %x:%x:%x:%x:%x:%x uses ours", nif->dev->name, a.sha[0],
                      a.sha[1], a.sha[2], a.sha[3], a.sha[4], a.sha[5]);

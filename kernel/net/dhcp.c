@@ -258,6 +258,15 @@ void dhcp_input(struct net_if *nif, const struct pktbuf *p)
     }
 }
 
+void dhcp_stop(struct net_if *nif)
+{
+    if (nif->dhcp) {
+        ktimer_cancel(&nif->dhcp->timer);
+        kfree(nif->dhcp);
+        nif->dhcp = NULL;
+    }
+}
+
 int dhcp_start(struct net_if *nif)
 {
     struct dhcp *d = kzalloc(sizeof(*d));

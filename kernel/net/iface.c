@@ -194,6 +194,7 @@ int net_if_configure(unsigned index, uint32_t ip, unsigned prefix, uint32_t gate
     if (prefix > 32 || ip_is_multicast(ip) || ip == 0xffffffff)
         return -EINVAL;
     net_lock();
+    dhcp_stop(&net_ifs[index - 1]); // an address by hand ends the lease
     net_if_set(&net_ifs[index - 1], ip, prefix, gateway);
     net_unlock();
     return 0;

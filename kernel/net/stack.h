@@ -158,6 +158,7 @@ void tcp_init(void);
 
 // --- DHCP client (dhcp.c), RFC 2131 ---
 int dhcp_start(struct net_if *nif);
+void dhcp_stop(struct net_if *nif);
 void net_configured_wake(void);
 void dhcp_input(struct net_if *nif, const struct pktbuf *p); // data at the UDP payload
 

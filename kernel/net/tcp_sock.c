@@ -496,6 +496,10 @@ int tcp_shutdown(struct sock *s, int how)
             sock_wake(s, EPOLLIN | EPOLLHUP);
         }
         break;
+    case TCPS_SYN_RCVD:
+        tcp_send_rst(t);
+        tcp_destroy(t);
+        break;
     case TCPS_SYN_SENT:
         tcp_destroy(t);
         break;
@@ -526,7 +530,9 @@ void tcp_close(struct sock *s)
     }
     port_unbind(s); // the port is free for others; the four-tuple stays taken
     // Data that nobody will read, or SO_LINGER with 0: abort (RFC 2525 section 2.17).
-    if (s->rx_bytes || (s->linger_on && !s->linger_s) || tcp_orphans >= TCP_ORPHANS_MAX) {
+    // (A simultaneous opening that is given up half-way is aborted too.)
+    if (t->state == TCPS_SYN_RCVD || s->rx_bytes || (s->linger_on && !s->linger_s) ||
+        tcp_orphans >= TCP_ORPHANS_MAX) {
         tcp_send_rst(t);
         tcp_free(t);
         net_unlock();
