@@ -31,6 +31,7 @@ for n in "${names[@]}"; do cp "$programs/$n" "$work/context/t/"; done
 ldd "$work"/context/t/* 2>/dev/null | awk '$3 ~ /^\// {print $3}' | sort -u |
     xargs -r -I{} cp -L {} "$work/context/lib/"
 cp -L /lib64/ld-linux-x86-64.so.2 "$work/context/"
+cp -L /lib/x86_64-linux-gnu/libgcc_s.so.1 "$work/context/lib/" # pthread_cancel loads it by name
 cat >"$work/context/Dockerfile" <<DOCKERFILE
 FROM scratch
 COPY lib /lib/x86_64-linux-gnu/

@@ -131,10 +131,20 @@ arch_return_user:
     mov %rdi, %rsp
     jmp gate_exit
 
+// A switch to an interrupt stack may leave a null SS behind in ring 3 (QEMU does; the manuals leave it
+// open), and iretq to ring 3 refuses one. So a frame that shows it gets the selector back.
+.macro FIX_SS offset
+    cmpb $3, \offset(%rsp)
+    jne 9f
+    movb $0x2b, \offset(%rsp)
+9:
+.endm
+
 // --- interrupts: vectors 0x20 to 0x2f, each on IST 1 ---
 .macro IRQ n
     .balign 16
 irq_\n:
+    FIX_SS 32
     cmpb $0, %gs:CPU_INKERNEL
     jne 1f
     push $\n
@@ -214,6 +224,7 @@ exc_\n:
 
 // IST stack from here up: rcx, rax, vector, error, rip, cs, rflags, rsp, ss.
 exc_common:
+    FIX_SS 48
     push %rax
     push %rcx
     RELOAD_SS
@@ -275,7 +286,8 @@ ring0_page_fault:
     mov %rax, %gs:CPU_CR2
     pop %rax
     push $14
-1:  push %rax                   // iret frame below: ss rsp rflags cs rip
+ring0_to_ring3:
+    push %rax                   // iret frame below: ss rsp rflags cs rip
     lea 0(%rsp), %rax
     push $0x2b
     push %rax
@@ -298,7 +310,7 @@ ring0_breakpoint:
     add $16, %rsp
     iretq
 1:  pop %rax
-    jmp 1b
+    jmp ring0_to_ring3
 // Stack: rax, vector, error, rip, ... : as in exc_common after its first push.
 ring3_exc_entry:
     pop %rax
