@@ -55,10 +55,6 @@ void arch_tables_init(unsigned ring)
     if (ring) { // these two need one privileged instruction each
         set_gate(3, (uintptr_t)ring0_breakpoint, LITH_SEL_KCODE, 2);
         set_gate(VECTOR_PF, (uintptr_t)ring0_page_fault, LITH_SEL_KCODE, 2);
-        // Interrupt gates: an interrupt in ring 0 would find a gate of ring 3, which is a fault. Their
-        // iretq brings the interrupt flag back.
-        struct idt_gate *idt = (struct idt_gate *)(void *)arch_idt;
-        idt[3].type = idt[VECTOR_PF].type = 0xee;
         // Interrupt gates: an interrupt's gate leads to ring 3 and is #GP while a stub runs in
         // ring 0. The stubs' own iretq sets IF again.
         ((struct idt_gate *)(void *)arch_idt)[3].type = 0xee;
