@@ -79,7 +79,15 @@ static int fault_anon(struct mm_space *s, struct vm_area *a, uint64_t va)
         page_unref(pa);
         return rc;
     }
-    clip_around(a, va, &start, &end);
+    if (va == a->ahead_end) {
+        a->ahead = MIN(a->ahead * 2, (uint64_t)MM_FAULT_AHEAD_MAX);
+        start = va;
+        end = MIN(a->end, va + a->ahead * PAGE_SIZE);
+    } else {
+        a->ahead = MM_FAULT_AROUND;
+        clip_around(a, va, &start, &end);
+    }
+    a->ahead_end = end;
     anon_ahead(s, a, start, end);
     return 0;
 }

@@ -59,8 +59,10 @@ struct vm_area {
     uint64_t start, end;
     uint64_t off; // bytes into obj
     struct vm_object *obj;
-    bool lazy;       // file pages wait with being mapped ahead (see map.c, map_locked)
-    int prot, flags; // PROT_*; MAP_SHARED, MAP_PRIVATE, MAP_GROWSDOWN, MAP_NORESERVE, MAP_STACK
+    bool lazy;          // file pages wait with being mapped ahead (see map.c, map_locked)
+    int prot, flags;    // PROT_*; MAP_SHARED, MAP_PRIVATE, MAP_GROWSDOWN, MAP_NORESERVE, MAP_STACK
+    uint64_t ahead_end; // where the pages of the last anonymous fault ended ...
+    uint64_t ahead;     // ... and how many they were: a fault right there gets twice as many
     char name[16];
     struct vm_area *dead_next;
 };

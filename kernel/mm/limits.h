@@ -33,13 +33,15 @@
 // One fault maps up to this many pages: a fault costs as much as five first touches, and pages that
 // nobody touches cost the host nothing.
 #define MM_FAULT_AROUND 16
+// Up to so many for anonymous memory that is used from one end to the other.
+#define MM_FAULT_AHEAD_MAX 128
 // mmap and brk populate anonymous memory up to this at once (malloc's arenas, thread descriptors).
-#define MM_EAGER_ANON_PAGES 32
+#define MM_EAGER_ANON_PAGES 64
 // Top pages of a stack mapping that are populated at once: glibc puts the thread descriptor there.
 #define MM_EAGER_STACK_PAGES 8
 // Private writable file segments up to this are copied by mmap: ld.so relocates most of them
-// anyway.
-#define MM_EAGER_COPY_PAGES 64
+// anyway (libcrypto 101 pages, php 150, python 323).
+#define MM_EAGER_COPY_PAGES 512
 // Whole file segments up to this are mapped by mmap when the object is contiguous (page table
 // writes cost 1-64 ns each; 64 MiB is node's text).
 #define MM_EAGER_FILE_PAGES 16384
