@@ -91,6 +91,21 @@ static int passt_flush(struct net_backend *backend)
     return 0;
 }
 
+// passt connects to whatever address the guest sends to, from the host: a guest that sends to the
+// loopback network would reach the host's own services. Such frames never come from a sound network
+// stack.
+static bool goes_to_loopback(const uint8_t *frame, uint32_t len)
+{
+    static const uint8_t zeros[10];
+    if (len >= 34 && frame[12] == 0x08 && frame[13] == 0x00)
+        return frame[30] == 127 || frame[30] == 0; // IPv4 destination: 127/8, 0/8
+    if (len < 54 || frame[12] != 0x86 || frame[13] != 0xdd)
+        return false;
+    const uint8_t *to = frame + 38; // IPv6 destination: ::, ::1, and IPv4 addresses in disguise
+    return memcmp(to, zeros, 10) == 0 &&
+           ((to[10] == 0xff && to[11] == 0xff) || (to[10] == 0 && to[11] == 0));
+}
+
 static int passt_send(struct net_backend *backend, const struct iovec *iov, int count, uint32_t len)
 {
     uint32_t frame_len = len - NET_HDR_LEN, skip = NET_HDR_LEN, prefix = htonl(frame_len);
@@ -111,6 +126,8 @@ static int passt_send(struct net_backend *backend, const struct iovec *iov, int 
         memcpy(to, (const uint8_t *)iov[i].iov_base + cut, iov[i].iov_len - cut);
         to += iov[i].iov_len - cut;
     }
+    if (goes_to_loopback(tx_buffer + tx_end + 4, frame_len))
+        return 0;
     tx_end += 4 + frame_len;
     backend->send_pending = true;
     if (TX_BUFFER - (tx_end - tx_start) >= 4 + FRAME_MAX)

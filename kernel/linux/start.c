@@ -145,12 +145,6 @@ int linux_start(void)
     return 0;
 }
 
-// Until a network stack is linked: no interfaces.
-__attribute__((weak)) int net_configure(void)
-{
-    return 0;
-}
-
 // The last step of start-up (core/main.c): the root file system, process 1, the scheduler.
 static void run(void)
 {

@@ -425,6 +425,40 @@ static void test_passt_send(void **state)
     }
 }
 
+// What would reach the host's own loopback services does not reach passt.
+static void test_passt_loopback(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t type[2];
+        unsigned at;
+        uint8_t to[16];
+        bool passes;
+    } cases[] = {
+        {{0x08, 0x00}, 30, {127, 0, 0, 1}, false},
+        {{0x08, 0x00}, 30, {127, 9, 8, 7}, false},
+        {{0x08, 0x00}, 30, {0, 0, 0, 0}, false},
+        {{0x08, 0x00}, 30, {192, 0, 2, 1}, true},
+        {{0x86, 0xdd}, 38, {[15] = 1}, false},
+        {{0x86, 0xdd}, 38, {[10] = 0xff, 0xff, 127, 0, 0, 1}, false},
+        {{0x86, 0xdd}, 38, {0xfd, [15] = 1}, true},
+        {{0x08, 0x06}, 30, {127, 0, 0, 1}, true},
+    };
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        bool interrupt = false;
+        uint8_t got[200];
+        uint8_t *frame = ram + BUFFERS + 12;
+        memset(frame, 0, 60);
+        memcpy(frame + 12, cases[i].type, 2);
+        memcpy(frame + cases[i].at, cases[i].to, 16);
+        driver_desc(&tx, 0, BUFFERS, 72, 0, 0);
+        driver_put(&tx, 0);
+        net_transmit(&net, &interrupt);
+        ssize_t n = recv(pair[1], got, sizeof(got), MSG_DONTWAIT);
+        assert_int_equal(n, cases[i].passes ? 64 : -1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -438,6 +472,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_passt_receive, start_passt, stop_passt),
         cmocka_unit_test_setup_teardown(test_passt_end, start_passt, stop_passt),
         cmocka_unit_test_setup_teardown(test_passt_send, start_passt, stop_passt),
+        cmocka_unit_test_setup_teardown(test_passt_loopback, start_passt, stop_passt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
