@@ -10,9 +10,9 @@
 #include <linux/fcntl.h>
 #include "linux/waiting.h"
 
-#define EPOLL_NEST_MAX  5   // epoll instances that watch each other, as Linux
-#define EPOLL_BATCH_MAX 128 // events per call; the next call gets the rest
-#define EPOLL_PRIVATE   (EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE)
+#define EPOLL_NEST_MAX 5   // epoll instances that watch each other, as Linux
+#define EPOLL_CHUNK    128 // events per call; the next call gets the rest
+#define EPOLL_PRIVATE  (EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE)
 #define EPOLL_EXCL_FLAGS \
     (EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE)
 
@@ -221,16 +221,18 @@ static void put_back(struct epoll *ep, struct list_head *batch)
     spin_unlock(&ep->ready_lock);
 }
 
-// Fills `out` with what holds now; ep->lock is held. An item that is taken off the list before its
-// file is asked gets back on it by a wake-up meanwhile, so that no event is lost.
-static int collect(struct epoll *ep, struct epoll_event *out, int max)
+// Delivers up to max events that hold now; ep->lock is held. An item that is taken off the list
+// before its file is asked gets back on it by a wake-up meanwhile, so that no event is lost. Each
+// item is asked once: those that stay ready go to the new list, not to this batch.
+static int deliver(struct epoll *ep, struct epoll_event *user, int max)
 {
+    struct epoll_event out[EPOLL_CHUNK];
     struct list_head batch;
-    int n = 0;
+    int n = 0, done = 0, err = 0;
     spin_lock(&ep->ready_lock);
     move_all(&ep->ready, &batch);
     spin_unlock(&ep->ready_lock);
-    while (n < max && !list_empty(&batch)) {
+    while (done + n < max && !err && !list_empty(&batch)) {
         struct epoll_item *it = list_first(&batch, struct epoll_item, ready_link);
         spin_lock(&ep->ready_lock);
         list_del(&it->ready_link);
@@ -246,9 +248,16 @@ static int collect(struct epoll *ep, struct epoll_event *out, int max)
             it->events &= EPOLL_PRIVATE;
         else if (!(it->events & EPOLLET))
             mark_ready(it);
+        if (n == EPOLL_CHUNK) {
+            err = copy_out(user + done, out, sizeof(out));
+            done += n;
+            n = 0;
+        }
     }
     put_back(ep, &batch);
-    return n;
+    if (n && !err)
+        err = copy_out(user + done, out, (size_t)n * sizeof(out[0]));
+    return err ? err : done + n;
 }
 
 // For poll and nested instances: readable when an item has an event; drops items that have none.
@@ -437,14 +446,14 @@ SYSCALL(233, epoll_ctl, int epfd, int op, int fd, struct epoll_event *user)
 
 // --- epoll_wait ---
 
-static int wait_events(struct epoll *ep, struct epoll_event *out, int max, uint64_t deadline)
+static int wait_events(struct epoll *ep, struct epoll_event *user, int max, uint64_t deadline)
 {
     int result = 0;
     for (;;) {
         int n = 0;
         if (!list_empty(&ep->ready)) {
             mutex_lock(&ep->lock);
-            n = collect(ep, out, max);
+            n = deliver(ep, user, max);
             mutex_unlock(&ep->lock);
         }
         if (n) {
@@ -466,20 +475,17 @@ static int wait_events(struct epoll *ep, struct epoll_event *out, int max, uint6
 
 static long do_wait(int epfd, struct epoll_event *user, int max, uint64_t deadline)
 {
-    struct epoll_event events[EPOLL_BATCH_MAX];
-    if (max <= 0 || max > INT32_MAX / (int)sizeof(events[0]))
+    if (max <= 0 || max > INT32_MAX / (int)sizeof(*user))
         return -EINVAL;
-    if (!user_range_ok(user, (size_t)max * sizeof(events[0])))
+    if (!user_range_ok(user, (size_t)max * sizeof(*user)))
         return -EFAULT;
     struct file *epf = fget(epfd);
     struct epoll *ep = epf ? epoll_of(epf) : NULL;
     long n = !epf ? -EBADF : !ep ? -EINVAL : 0;
     if (!n)
-        n = wait_events(ep, events, max < EPOLL_BATCH_MAX ? max : EPOLL_BATCH_MAX, deadline);
+        n = wait_events(ep, user, max, deadline);
     if (epf)
         file_unref(epf);
-    if (n > 0 && copy_out(user, events, (size_t)n * sizeof(events[0])))
-        return -EFAULT;
     return n;
 }
 
