@@ -14,6 +14,7 @@ include tools/tests.mk
 include tools/svm.mk
 include tools/native.mk
 include tools/apps.mk
+include tools/bench.mk
 
 .PHONY: all help deps demo check lint fuzz bench clean format
 all: kernel host
