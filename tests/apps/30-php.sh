@@ -22,7 +22,7 @@ dialogue() { # URL FILE
         fetch -o /dev/null -w '%{http_code} %{content_type}\n' "$1/missing.html"
         fetch -I "$1/page.html" | grep -iE '^(HTTP|Content)'
         fetch "$1/info.php" | grep -oE 'PHP Version => [0-9.]+|<h1 class="p">PHP Version [0-9.]+'
-        fetch "$1/info.php" | grep -oE 'name="module_[a-z_]+"' | sort
+        fetch "$1/info.php" | grep -oE 'name="module_(date|hash|json|pcre|session|spl|standard)"' | sort
     } >"$2" 2>&1
 }
 
