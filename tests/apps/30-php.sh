@@ -8,7 +8,7 @@ lab_images php_image
 lab_enter "$@"
 
 head -c 300000 /dev/zero | tr '\0' u >"$LAB_TMP/upload"
-fetch() { curl -sS --max-time 60 "$@"; }
+fetch() { curl -sS --max-time 20 "$@"; }
 
 dialogue() { # URL FILE
     {

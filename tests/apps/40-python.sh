@@ -11,7 +11,7 @@ lab_enter "$@"
 
 URL=http://$GUEST:8000
 PYTHON=/usr/bin/python3
-fetch() { curl -sS --max-time 60 "$@"; }
+fetch() { curl -sS --max-time 20 "$@"; }
 
 program() {
     LAB_OPTS=(-e LITH_TEST=value)
