@@ -337,7 +337,9 @@ static void receive_text(struct tcp_sock *t, struct tcp_seg *seg, struct pktbuf 
     }
     bool had_ooo = t->ooo_count != 0, data = p->total != 0;
     fin = rx_in_order(t, p);
-    if (had_ooo || t->rcv_nxt - t->rcv_acked >= 2 * t->rcv_mss)
+    uint32_t unacked = t->rcv_nxt - t->rcv_acked;
+    // Every second full segment (RFC 9293 section 3.8.6.3), and before the window stops the peer.
+    if (had_ooo || unacked >= 2 * t->rcv_mss || unacked > t->rcv_adv - t->rcv_nxt)
         t->ack_now = true;
     else if (data && t->t_delack == DEADLINE_NEVER) {
         t->t_delack = net_now + TCP_DELACK_NS;
