@@ -16,6 +16,7 @@
 //   entropy=HEX    32 bytes or more of seed, for machines without RDRAND and boot block
 //   chart=1        print the boot chart when the program starts serving (first accept or exit)
 //   ring=0|3       force the ring (PVH only; the default is measured)
+//   wx=1           programs may map memory that is writable and executable at once (JIT compilers)
 //   log=LEVEL      error, warn, info (default warn) or debug
 //   virtio_mmio.device=SIZE@ADDR:IRQ  added by QEMU, one per device
 #ifndef LITH_ABI_BOOTCONFIG_H

@@ -55,6 +55,8 @@ const struct command commands[] = {
      "      --mac-address MAC    MAC address (default random)\n"
      "      --platform auto|kvm|qemu  auto is kvm where /dev/kvm works, else qemu\n"
      "      --boot-chart         print what the start spent its time on\n"
+     "      --allow-jit          let the program have memory that is writable and executable at "
+     "once\n"
      "      --log LEVEL          messages of the kernel: error, warn (default), info, debug\n"
      "      --rm                 accepted for docker's sake: instances leave nothing behind\n\n"
      "The exit status is the program's; 125 when lith failed, 126 when the program cannot be "

@@ -24,6 +24,7 @@
 #define ENV_FILE_MAX (1u << 20)
 
 struct run_options {
+    bool allow_jit; // programs may make memory writable and executable at once
     struct instance in;
     struct words env; // NAME=VALUE from -e and --env-file, in order
     const char *workdir, *user, *hostname, *entrypoint, *log;
@@ -169,6 +170,7 @@ enum {
     OPT_DNS,
     OPT_PLATFORM,
     OPT_BOOT_CHART,
+    OPT_ALLOW_JIT,
     OPT_RM,
     OPT_LOG
 };
@@ -252,6 +254,9 @@ static int option_set(struct run_options *o, int opt, const char *value, struct 
     case OPT_BOOT_CHART:
         in->boot_chart = true;
         return 0;
+    case OPT_ALLOW_JIT:
+        o->allow_jit = true;
+        return 0;
     default: // --rm
         return 0;
     }
@@ -276,6 +281,7 @@ static int options_parse(struct run_options *o, int argc, char *argv[])
         {"dns", required_argument, NULL, OPT_DNS},
         {"platform", required_argument, NULL, OPT_PLATFORM},
         {"boot-chart", no_argument, NULL, OPT_BOOT_CHART},
+        {"allow-jit", no_argument, NULL, OPT_ALLOW_JIT},
         {"rm", no_argument, NULL, OPT_RM},
         {"log", required_argument, NULL, OPT_LOG},
         {0},
@@ -413,6 +419,8 @@ static int config_compose(struct run_options *o, const struct launch *l, char *a
     config_net(o, b);
     if (o->in.boot_chart)
         bootconfig_add(b, "chart", "1");
+    if (o->allow_jit)
+        bootconfig_add(b, "wx", "1");
     if (o->log)
         bootconfig_add(b, "log", o->log);
     return bootconfig_finish(b, e);

@@ -97,6 +97,10 @@ static bool parse_word(const char *key, const char *v, struct boot_config *c)
         c->ring = (int)n;
         return true;
     }
+    if (!strcmp(key, "wx") && parse_number(v, 1, &n)) {
+        c->allow_wx = n;
+        return true;
+    }
     if (!strcmp(key, "log"))
         return parse_log(v);
     if (!strcmp(key, "entropy"))

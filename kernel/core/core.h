@@ -85,6 +85,7 @@ struct boot_config {
     uint8_t entropy[64];
     unsigned entropy_len;
     int chart, ring; // ring -1: measure
+    bool allow_wx;   // programs may map memory that is writable and executable at once
     uint64_t mmio_addr[16];
     unsigned mmio_irq[16];
     unsigned mmio_count;

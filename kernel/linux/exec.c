@@ -396,6 +396,10 @@ static int renew_process(struct process *p, struct exec_state *x)
         mm_space_destroy(p->mm);
     p->mm = mm_space_create();
     mm_current = p->mm;
+    if (p->mm && boot_config.allow_wx) {
+        log_warn("%s may have memory that is writable and executable at once (wx=1)", p->comm);
+        mm_allow_wx(p->mm, true);
+    }
     return p->mm ? 0 : -ENOMEM;
 }
 
