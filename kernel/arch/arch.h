@@ -88,8 +88,8 @@ void arch_fs_base_set(uint64_t base); // of the running thread, and remembered b
 int copy_in(void *dst, const void *user_src, size_t n);
 int copy_out(void *user_dst, const void *src, size_t n);
 int zero_out(void *user_dst, size_t n);
-// The same with fault recovery only: either side may be kernel memory. For callers that have checked
-// program pointers themselves (user_range_ok).
+// The same with fault recovery only: either side may be kernel memory. For callers that have
+// checked program pointers themselves (user_range_ok).
 int copy_recover(void *dst, const void *src, size_t n);
 int zero_recover(void *dst, size_t n);
 // Copies a string with its NUL; -ENAMETOOLONG when it does not fit in `size`, else its length.

@@ -46,7 +46,7 @@ struct process {
     struct k_sigaction actions[PROC_NSIG + 1];
     uint64_t pending; // bit n-1: signal n, for the whole process
     struct list_head pending_info;
-    unsigned pending_count; // entries of all pending_info lists: RLIMIT_SIGPENDING
+    unsigned pending_count;         // entries of all pending_info lists: RLIMIT_SIGPENDING
     struct wait_queue signal_queue; // woken (EPOLLIN) whenever a signal is queued: signalfd
     bool exiting;
     int exit_status; // wait status
@@ -57,7 +57,7 @@ struct process {
     int dumpable;
     void *creds;          // ident.c
     uint64_t dead_cpu_ns; // CPU time of threads that are gone
-    uint64_t auxv[64]; // for /proc/self/auxv
+    uint64_t auxv[64];    // for /proc/self/auxv
     unsigned auxv_len;
 };
 
@@ -75,7 +75,7 @@ struct linux_thread {
     uint64_t sigwait; // signals that rt_sigtimedwait waits for, blocked or not
     stack_t altstack;
     uint64_t trap_vector, trap_error, trap_addr; // of the last fault, for signal frames
-    uint32_t *clear_child_tid; // user address
+    uint32_t *clear_child_tid;                   // user address
     void *robust_list;
     size_t robust_list_len;
     void *rseq;
@@ -123,7 +123,8 @@ void signal_thread_left(struct linux_thread *t);
 // thread.c
 // A thread of `p` that will run fn(arg) in kernel mode, with an FPU area and a number of its own
 // (the process's for its first). Not started. -ENOMEM, -EAGAIN.
-int linux_thread_create(struct process *p, struct linux_thread **out, void (*fn)(void *), void *arg);
+int linux_thread_create(struct process *p, struct linux_thread **out, void (*fn)(void *),
+                        void *arg);
 uint64_t process_cpu_ns(const struct process *p);
 void process_exit_group(int wait_status) __attribute__((noreturn)); // current thread's process
 struct process *process_find(int pid);
