@@ -101,6 +101,7 @@ static bool lo_transmit(struct netdev *d, struct pktbuf *p, bool more)
     }
     p->flags = PKT_CSUM_VALID;
     d->receive(d, p);
+    sched_raise_software();
     return true;
 }
 
@@ -119,7 +120,7 @@ static struct netdev lo_dev = {.name = "lo",
                                .features = NETDEV_CSUM_TX | NETDEV_CSUM_RX | NETDEV_TSO4,
                                .transmit = lo_transmit,
                                .link_up = true};
-static struct poller lo_poller = {.poll = lo_poll};
+static struct poller lo_poller = {.poll = lo_poll, .vectors = POLLER_SOFTWARE};
 
 static void if_attach(struct netdev *d)
 {

@@ -61,8 +61,8 @@ bool sched_run_due(bool all_pollers)
     bool was_in_callback = sched_in_callback, worked = false;
     uint64_t now;
 
-    if (pending)
-        plat_irq_done(pending);
+    if (pending & ~POLLER_SOFTWARE)
+        plat_irq_done(pending & ~POLLER_SOFTWARE);
     if (pending & 1ull << (LITH_VECTOR_TIMER - 0x20)) {
         timer_set_ns = DEADLINE_NEVER;
         cpu->need_resched |= RESCHED_TIMER;

@@ -181,6 +181,13 @@ struct poller {
     uint64_t vectors;
 };
 void sched_add_poller(struct poller *p);
+// A poller of something that is not a device (loopback) uses this bit, and raises itself: it is
+// called on the next way out of the kernel, or before the CPU sleeps.
+#define POLLER_SOFTWARE (1ull << 63)
+static inline void sched_raise_software(void)
+{
+    __atomic_fetch_or(&this_cpu()->pending, POLLER_SOFTWARE, __ATOMIC_RELAXED);
+}
 // Runs fn soon in a kernel worker thread, where it may sleep.
 struct work {
     struct list_head link;

@@ -112,9 +112,9 @@ gate_full:
     POP_REGS
     add $8, %rsp
     iretq
-gate_tail_end:
 gate_slow:
     movb $1, %gs:CPU_INKERNEL
+gate_tail_end:                  // an interrupt just before in_kernel is set still finds the tail
     mov %rsp, %rdi
     call arch_exit_work
     jmp gate_exit
