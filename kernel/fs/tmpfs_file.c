@@ -38,11 +38,13 @@ static const uint8_t *lower_page(const struct inode *i, uint64_t index, uint64_t
     return p;
 }
 
-// The file's own page at index, referenced; made if there is none. *fresh: it replaces an image's
-// page or a hole, so that translations of that must go.
-static int own_page(struct inode *i, uint64_t index, uint64_t *pa, bool *fresh)
+// The file's own page at index, referenced; made if there is none, and then *replaced is the
+// image's page that mappings may still show, or NULL: holes and unaligned tails are not mapped.
+static int own_page(struct inode *i, uint64_t index, uint64_t *pa, const uint8_t **replaced)
 {
-    *fresh = false;
+    bool fresh = false;
+    uint64_t run;
+    *replaced = NULL;
     spin_lock(&i->data_lock);
     if ((*pa = page_tree_get(&i->reg.pages, index))) {
         page_ref(*pa);
@@ -68,15 +70,25 @@ static int own_page(struct inode *i, uint64_t index, uint64_t *pa, bool *fresh)
             *pa = page;
             page_ref(page);
             page = 0;
-            *fresh = true;
+            fresh = true;
         }
         spin_unlock(&i->data_lock);
     }
     if (page)
         page_unref(page);
-    if (!*fresh)
+    if (fresh)
+        *replaced = lower_page(i, index, &run);
+    else
         tmpfs_uncharge(i->sb, PAGE_SIZE);
     return err;
+}
+
+// The data of the new page is in place: mappings of the image's page go.
+static void show_page(struct inode *i, uint64_t index, const uint8_t *replaced)
+{
+    if (replaced)
+        mm_replace_page(&i->object, index,
+                        i->sb->lower_pa + (uint64_t)(replaced - i->sb->lower->base));
 }
 
 static void drop_pages(struct inode *i, uint64_t first, uint64_t end)
@@ -176,18 +188,17 @@ static ssize_t_k tmpfs_write(struct file *f, struct iov_iter *from, uint64_t *po
     while (from->left) {
         uint64_t pa, index = *pos >> PAGE_SHIFT;
         size_t in_page = *pos & (PAGE_SIZE - 1);
-        bool fresh;
+        const uint8_t *replaced;
         if (*pos > INT64_MAX - PAGE_SIZE) {
             err = -EFBIG;
             break;
         }
-        if ((err = own_page(i, index, &pa, &fresh)))
+        if ((err = own_page(i, index, &pa, &replaced)))
             break;
         ssize_t_k n = iov_copy_from(from, (char *)pa_to_va(pa) + in_page,
                                     MIN(from->left, PAGE_SIZE - in_page));
         page_unref(pa);
-        if (fresh)
-            mm_invalidate_object(&i->object, index, 1);
+        show_page(i, index, replaced);
         if (n < 0) {
             err = (int)n;
             break;
@@ -210,15 +221,14 @@ static int cut(struct inode *i, uint64_t len)
 {
     uint64_t pa, index = len >> PAGE_SHIFT, end = (i->size + PAGE_SIZE - 1) >> PAGE_SHIFT;
     size_t in_page = len & (PAGE_SIZE - 1);
-    bool fresh;
+    const uint8_t *replaced;
     if (in_page && (lower_covers(i, index) || page_tree_get(&i->reg.pages, index))) {
-        int err = own_page(i, index, &pa, &fresh);
+        int err = own_page(i, index, &pa, &replaced);
         if (err)
             return err;
         memset((char *)pa_to_va(pa) + in_page, 0, PAGE_SIZE - in_page);
         page_unref(pa);
-        if (fresh)
-            mm_invalidate_object(&i->object, index, 1);
+        show_page(i, index, replaced);
     }
     uint64_t first = (len + PAGE_SIZE - 1) >> PAGE_SHIFT;
     i->size = len;
@@ -250,15 +260,13 @@ static int allocate(struct inode *i, uint64_t off, uint64_t end)
 {
     for (uint64_t index = off >> PAGE_SHIFT; index << PAGE_SHIFT < end; index++) {
         uint64_t pa;
-        bool fresh;
+        const uint8_t *replaced; // none: the image has nothing here
         if (lower_covers(i, index))
             continue;
-        int err = own_page(i, index, &pa, &fresh);
+        int err = own_page(i, index, &pa, &replaced);
         if (err)
             return err;
         page_unref(pa);
-        if (fresh)
-            mm_invalidate_object(&i->object, index, 1);
     }
     return 0;
 }
@@ -269,18 +277,19 @@ static int punch(struct inode *i, uint64_t off, uint64_t end)
     while (off < end) {
         uint64_t pa, index = off >> PAGE_SHIFT;
         size_t in_page = off & (PAGE_SIZE - 1), n = MIN(end - off, PAGE_SIZE - in_page);
-        bool fresh = true, here = page_tree_get(&i->reg.pages, index) != 0;
+        bool here = page_tree_get(&i->reg.pages, index) != 0;
+        const uint8_t *replaced;
         if (n == PAGE_SIZE && !lower_covers(i, index)) {
             drop_pages(i, index, index + 1);
+            mm_invalidate_object(&i->object, index, 1);
         } else if (here || lower_covers(i, index)) {
-            int err = own_page(i, index, &pa, &fresh);
+            int err = own_page(i, index, &pa, &replaced);
             if (err)
                 return err;
             memset((char *)pa_to_va(pa) + in_page, 0, n);
             page_unref(pa);
+            show_page(i, index, replaced);
         }
-        if (fresh)
-            mm_invalidate_object(&i->object, index, 1);
         off += n;
     }
     return 0;
@@ -354,7 +363,7 @@ static struct inode *inode_of(struct vm_object *o)
 static int object_get_page(struct vm_object *o, uint64_t pgoff, bool for_write, uint64_t *pa)
 {
     struct inode *i = inode_of(o);
-    bool fresh;
+    const uint8_t *replaced;
     uint64_t run;
     if (pgoff >= (i->size + PAGE_SIZE - 1) >> PAGE_SHIFT)
         return -ENXIO;
@@ -375,9 +384,9 @@ static int object_get_page(struct vm_object *o, uint64_t pgoff, bool for_write, 
         return 0;
     }
     // A hole that is only read gets a page too: every page of a mapping then has one place.
-    int err = own_page(i, pgoff, pa, &fresh);
-    if (!err && fresh && for_write)
-        mm_invalidate_object(o, pgoff, 1);
+    int err = own_page(i, pgoff, pa, &replaced);
+    if (!err)
+        show_page(i, pgoff, replaced);
     return err == -ENOSPC ? -ENXIO : err;
 }
 

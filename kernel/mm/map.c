@@ -312,3 +312,22 @@ void mm_invalidate_object(struct vm_object *o, uint64_t pgoff, uint64_t n)
     s->sequence++;
     spin_unlock(&s->lock);
 }
+
+void mm_replace_page(struct vm_object *o, uint64_t pgoff, uint64_t old_pa)
+{
+    struct mm_space *s = mm_current;
+    if (!s)
+        return;
+    spin_lock(&s->lock);
+    for (struct vm_area *a = area_find(s, 0); a; a = area_next(a)) {
+        uint64_t first = a->off >> PAGE_SHIFT, pa;
+        unsigned prot;
+        if (a->obj != o || pgoff < first || pgoff - first >= area_pages(a))
+            continue;
+        uint64_t va = a->start + ((pgoff - first) << PAGE_SHIFT);
+        if (plat_query(va, &pa, &prot) && ALIGN_DOWN(pa, PAGE_SIZE) == old_pa)
+            space_zap(s, va, va + PAGE_SIZE);
+    }
+    s->sequence++;
+    spin_unlock(&s->lock);
+}

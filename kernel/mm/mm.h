@@ -96,6 +96,9 @@ int mm_populate(struct mm_space *s, uint64_t addr, uint64_t len, bool write);
 int mm_sync(struct mm_space *s, uint64_t addr, uint64_t len);
 // Drops an object's cached translations in [pgoff, pgoff+n) (truncate).
 void mm_invalidate_object(struct vm_object *o, uint64_t pgoff, uint64_t n);
+// The object has another page at pgoff now: drops translations that show old_pa. Private copies
+// stay.
+void mm_replace_page(struct vm_object *o, uint64_t pgoff, uint64_t old_pa);
 // Iterates mappings in order: fills *out for the first one that ends above addr; false: no more.
 struct mm_area_info {
     uint64_t start, end, off, ino;

@@ -90,3 +90,9 @@ __attribute__((weak)) void mm_invalidate_object(struct vm_object *o, uint64_t pg
     (void)pgoff;
     (void)n;
 }
+__attribute__((weak)) void mm_replace_page(struct vm_object *o, uint64_t pgoff, uint64_t old_pa)
+{
+    (void)o;
+    (void)pgoff;
+    (void)old_pa;
+}
