@@ -53,12 +53,14 @@ void wait_queue_init(struct wait_queue *q)
 }
 void wait_add(struct wait_queue *q, struct wait_entry *e)
 {
+    e->queue = q;
     if (list_empty(&e->link))
         list_add_tail(&e->link, &q->entries);
 }
 void wait_remove(struct wait_queue *q, struct wait_entry *e)
 {
     (void)q;
+    e->queue = NULL;
     list_del(&e->link);
 }
 void wait_entry_init(struct wait_entry *e)
