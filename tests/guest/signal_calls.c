@@ -314,7 +314,7 @@ static void nested_restart(void)
     char c = 0;
 
     pipe(fds);
-    handle(SIGUSR2, on_signal, 0);
+    handle(SIGUSR2, on_signal, SA_RESTART); // may come late on a loaded machine
     handle(SIGUSR1, naps, SA_RESTART);
     pthread_create(&t, NULL, pokes_twice, NULL);
     OK(read(fds[0], &c, 1) == 1 && c == 'y' && hits == 2, "restart under nested handlers");

@@ -174,7 +174,20 @@ irq_user:
     shl %cl, %rax
     lock or %rax, %gs:CPU_PENDING
     mov 24(%rsp), %rax
-    lea gate_tail_start(%rip), %rcx
+    lea exc_entry_start(%rip), %rcx
+    cmp %rcx, %rax
+    jb 2f
+    lea exc_entry_end(%rip), %rcx
+    cmp %rcx, %rax
+    jae 2f
+    // An exception of a program is about to mask interrupts: its frame is still on IST 2, which another
+    // thread must not use meanwhile. The way out from the exception finds the note.
+    movb $0, %gs:CPU_INKERNEL
+    pop %rcx
+    pop %rax
+    add $8, %rsp
+    iretq
+2:  lea gate_tail_start(%rip), %rcx
     cmp %rcx, %rax
     jb 1f
     lea gate_tail_end(%rip), %rcx
@@ -208,6 +221,7 @@ irq_spurious:
     iretq
 
 // --- exceptions: vectors 0 to 31, IST 2 ---
+exc_entry_start:
 .macro EXC n
     .balign 16
 exc_\n:
@@ -222,6 +236,9 @@ exc_\n:
     EXC \n
     .endr
 
+// From the ring-0 stubs. Stack: rax, vector, error, rip, ...: as below after the first push.
+ring3_exc_entry:
+    pop %rax
 // IST stack from here up: rcx, rax, vector, error, rip, cs, rflags, rsp, ss.
 exc_common:
     FIX_SS 48
@@ -232,6 +249,7 @@ exc_common:
     cmpb $0, %gs:CPU_INKERNEL
     jne exc_kernel
     movb $1, %gs:CPU_INKERNEL
+exc_entry_end:
     mov %gs:CPU_KSTACK, %rsp
     push 64(%rax)
     push 56(%rax)
@@ -311,10 +329,6 @@ ring0_breakpoint:
     iretq
 1:  pop %rax
     jmp ring0_to_ring3
-// Stack: rax, vector, error, rip, ... : as in exc_common after its first push.
-ring3_exc_entry:
-    pop %rax
-    jmp exc_common
 ring3_flush_site:
     int3
     ret
