@@ -219,14 +219,12 @@ lab_start() { # IMAGE [ARG...]
     esac
     [ "$PLATFORM" = qemu-ring3 ] || unset LITH_QEMU
     if [ -n "${LAB_LOSSY:-}" ]; then
-        net=(--net user) # the tool starts `passt`: that is the lossy link here
-        mkdir -p "$LAB_TMP/bin"
-        ln -sf "$LAB_BUILD/lossy" "$LAB_TMP/bin/passt"
-        export LOSSY_TAP=lab LOSSY_STATS=$LAB_TMP/lossy.stats
+        net=(--net user) # the tool starts the lossy link in passt's place
+        export LITH_PASST=$LAB_BUILD/lossy LOSSY_TAP=lab LOSSY_STATS=$LAB_TMP/lossy.stats
         opts+=(--mac-address $LAB_MAC)
     fi
     ip neigh flush dev lab
-    PATH=${LAB_LOSSY:+$LAB_TMP/bin:}$PATH "$LITH" run "${opts[@]}" "${net[@]}" --ip $GUEST/24 \
+    "$LITH" run "${opts[@]}" "${net[@]}" --ip $GUEST/24 \
         --gateway $LAB_HOST "${LAB_OPTS[@]}" "$@" >"$LAB_LOG" 2>&1 8>&- </dev/null &
     LAB_PID=$!
 }
