@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: ISC
 # Files from nginx through a link that drops 1 % of the frames and reorders 1 %, both ways: what
-# arrives must be what was sent. 100 MiB (LITH_LONG=1), else what fits the time under emulation.
+# arrives must be what was sent.
 LAB_LINK=lossy
 . "$(dirname "$0")/lab.sh"
 . "$LAB_TOP/tests/apps/nginx-images.sh"
 
-SIZE=${LITH_LONG:+100}
-SIZE=${SIZE:-16}
+SIZE=100
 big_image() {
     local dir=$LAB_TOP/build/tests/apps/big$SIZE
     nginx_image || return
@@ -26,15 +25,15 @@ URL=http://$GUEST
 lab_need "$LAB_BUILD/lossy"
 export LOSSY_DROP=10 LOSSY_REORDER=10 LOSSY_DUPLICATE=2 LOSSY_SEED=7
 
-big_file() { # MIB
+loss() {
     local start=$SECONDS wanted got out
     # The file lies in guest memory under QEMU: the default of 128 MiB is beside it.
-    lab_start "test-big$1"
+    lab_start "test-big$SIZE"
     lab_wait_port 80 40 || return
-    wanted=$(sha256sum <"$LAB_TOP/build/tests/apps/big$1/big")
+    wanted=$(sha256sum <"$LAB_TOP/build/tests/apps/big$SIZE/big")
     start=$SECONDS
     got=$(curl -sS --max-time 300 $URL/big 2>"$LAB_TMP/err" | sha256sum)
-    is "$1 MiB arrive intact through a lossy link $(cat "$LAB_TMP/err")" "$got" "$wanted"
+    is "$SIZE MiB arrive intact through a lossy link $(cat "$LAB_TMP/err")" "$got" "$wanted"
     lab_note "$((SECONDS - start)) s"
     out=$(for _ in 1 2 3 4 5 6 7 8; do curl -sS --max-time 60 $URL/1m | sha256sum & done; wait)
     is "eight files of 1 MiB at a time" "$(sort -u <<<"$out")" "$(sha256sum <"$NGINX_DIR/www/1m")"
@@ -52,7 +51,6 @@ big_file() { # MIB
     lab_note "$(tr '\n' ' ' <"$LAB_TMP/lossy.stats" 2>/dev/null)"
 }
 
-loss() { big_file $SIZE; }
 # The stack is the same in both rings.
 LITH_PLATFORMS=${LITH_PLATFORMS/qemu-ring3/}
 lab_each_platform loss
