@@ -74,21 +74,20 @@ static void fail_start(const char *name, int err)
     plat_exit(err == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_RUNNABLE);
 }
 
+// Standard output and standard error are streams of their own where the machine tells them apart.
 static int open_console(struct process *p)
 {
-    struct file *f;
-    int err = vfs_open(p->fs, NULL, "/dev/console", O_RDWR, 0, &f);
-    if (err)
-        return err;
     for (int fd = 0; fd < 3; fd++) {
-        int got = fd_install(p->fds, file_ref(f), fd, false, 3);
-        if (got < 0) {
-            err = got;
-            break;
-        }
+        struct file *f;
+        int err =
+            vfs_open(p->fs, NULL, fd == 2 ? "/dev/console-err" : "/dev/console", O_RDWR, 0, &f);
+        if (err)
+            return err;
+        int got = fd_install(p->fds, f, fd, false, 3);
+        if (got < 0)
+            return got;
     }
-    file_unref(f);
-    return err;
+    return 0;
 }
 
 static void start_thread(void *arg)
