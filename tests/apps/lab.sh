@@ -261,9 +261,15 @@ lab_stop() { # [SECONDS]
     LAB_PID=''
 }
 lab_kill() {
+    local i
     kill -KILL "$LAB_PID" 2>/dev/null
     wait "$LAB_PID" 2>/dev/null
     LAB_PID=''
+    # The machine dies by the death of its parent, and lets go of the tap a little later.
+    for i in $(seq 1 100); do
+        ip link show lab | grep -q NO-CARRIER && break
+        sleep 0.02
+    done
 }
 # Runs an instance to its end: output in $LAB_LOG, status in LAB_STATUS.
 lab_run() { # SECONDS IMAGE [ARG...]
