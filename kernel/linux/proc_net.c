@@ -10,29 +10,18 @@ static void emit_line(void *ctx, const char *line)
 
 static int show_tcp(struct proc_buf *b)
 {
-    proc_printf(
-        b, "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  "
-           "timeout inode\n");
     net_proc_tcp(emit_line, b);
     return 0;
 }
 
 static int show_udp(struct proc_buf *b)
 {
-    proc_printf(
-        b, "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  "
-           "timeout inode ref pointer drops\n");
     net_proc_udp(emit_line, b);
     return 0;
 }
 
 static int show_dev(struct proc_buf *b)
 {
-    proc_printf(
-        b,
-        "Inter-|   Receive                                                |  Transmit\n"
-        " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs "
-        "drop fifo colls carrier compressed\n");
     net_proc_dev(emit_line, b);
     return 0;
 }
