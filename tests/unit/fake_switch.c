@@ -113,22 +113,12 @@ void fake_exit_kernel(void)
     }
 }
 
-extern const char __start_init_records[], __stop_init_records[];
+extern const struct init_record *const __start_init_records[], *const __stop_init_records[];
 
 void fake_start(void)
 {
-    const char *p = __start_init_records;
-
-    // ASan puts zeroed red zones between the records.
-    while (p + sizeof(struct init_record) <= __stop_init_records) {
-        const struct init_record *r = (const void *)p;
-
-        if (!r->fn) {
-            p += sizeof(void *);
-            continue;
-        }
-        if (r->phase == INIT_SCHED)
-            r->fn();
-        p += sizeof(*r);
+    for (const struct init_record *const *r = __start_init_records; r < __stop_init_records; r++) {
+        if ((*r)->phase == INIT_SCHED && (*r)->fn())
+            panic("%s failed", (*r)->name);
     }
 }
