@@ -10,7 +10,7 @@
 #include <linux/fcntl.h>
 #include "linux/waiting.h"
 
-#define EPOLL_NEST_MAX 5   // epoll instances that watch each other, as Linux
+#define EPOLL_NEST_MAX 4   // steps from an instance to the lowest that it watches, as Linux
 #define EPOLL_CHUNK    128 // events per call; the next call gets the rest
 #define EPOLL_PRIVATE  (EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE)
 #define EPOLL_EXCL_FLAGS \
@@ -18,10 +18,13 @@
 
 struct epoll {
     struct mutex lock;
+    struct file *file; // of this instance; lives as long
     struct rb_root items;
     spinlock_t ready_lock;
     struct list_head ready;    // struct epoll_item.ready_link
     struct wait_queue waiters; // threads in epoll_wait (exclusive), and pollers of this instance
+    uint64_t check;            // teardown_mutex: the walk that measured `steps` last
+    unsigned steps;
 };
 
 struct epoll_item;
@@ -316,6 +319,7 @@ static long do_create(int flags)
         kfree(ep);
         return -ENOMEM;
     }
+    ep->file = f;
     if (!hooked) {
         hooked = true;
         next_closed_hook = file_closed_hook;
@@ -336,17 +340,54 @@ SYSCALL(291, epoll_create1, int flags)
 
 // --- epoll_ctl ---
 
-// Whether `ep`, or an instance that it watches, watches `target`, or the chain becomes too long.
-static bool would_loop(struct epoll *ep, struct epoll *target, unsigned depth)
+// The walks below hold teardown_mutex. Each measures an instance once, however many paths lead to
+// it, and gives up behind EPOLL_NEST_MAX steps: wake-ups and questions recurse as deep as instances
+// watch each other, on a kernel stack.
+static uint64_t check_now;
+
+// Steps from `ep` down to the lowest instance that it watches; too many when `target` is there.
+static unsigned steps_down(struct epoll *ep, const struct epoll *target, unsigned depth)
 {
+    unsigned most = 0;
     if (ep == target || depth > EPOLL_NEST_MAX)
-        return true;
+        return EPOLL_NEST_MAX + 1;
+    if (ep->check == check_now)
+        return ep->steps;
     for (struct rb_node *n = rb_first(&ep->items); n; n = rb_next(n)) {
         struct epoll *inner = epoll_of(container_of(n, struct epoll_item, node)->file);
-        if (inner && would_loop(inner, target, depth + 1))
-            return true;
+        if (inner)
+            most = MAX(most, 1 + steps_down(inner, target, depth + 1));
     }
-    return false;
+    ep->check = check_now;
+    ep->steps = most;
+    return most;
+}
+
+// Steps from the instance of `f` up to the highest that watches it.
+static unsigned steps_up(struct file *f, unsigned depth)
+{
+    struct epoll *ep = f->priv;
+    unsigned most = 0;
+    if (depth > EPOLL_NEST_MAX)
+        return EPOLL_NEST_MAX + 1;
+    if (ep->check == check_now)
+        return ep->steps;
+    for (struct list_head *l = f->epoll_items.next; l != &f->epoll_items; l = l->next) {
+        struct epoll *outer = container_of(l, struct epoll_item, in_file)->ep;
+        most = MAX(most, 1 + steps_up(outer->file, depth + 1));
+    }
+    ep->check = check_now;
+    ep->steps = most;
+    return most;
+}
+
+// Whether instances would watch each other in a circle, or too deep, when `ep` watches `inner`.
+static bool would_loop(struct epoll *ep, struct epoll *inner)
+{
+    check_now++;
+    unsigned down = steps_down(inner, ep, 0);
+    check_now++;
+    return down + 1 + steps_up(ep->file, 0) > EPOLL_NEST_MAX;
 }
 
 static int add_item(struct epoll *ep, struct file *f, int fd, const struct epoll_event *ev)
@@ -432,7 +473,7 @@ SYSCALL(233, epoll_ctl, int epfd, int op, int fd, struct epoll_event *user)
         if (nested)
             mutex_lock(&teardown_mutex); // no chain changes while it is looked at
         mutex_lock(&ep->lock);
-        err = nested && would_loop(inner, ep, 1) ? -ELOOP : control(ep, op, f, fd, &ev);
+        err = nested && would_loop(ep, inner) ? -ELOOP : control(ep, op, f, fd, &ev);
         mutex_unlock(&ep->lock);
         if (nested)
             mutex_unlock(&teardown_mutex);

@@ -27,6 +27,10 @@ struct cmsg {
 };
 #define CMSG_ALIGNED(n) ALIGN_UP((size_t)(n), sizeof(size_t))
 
+// Open files in messages. Sockets that hold each other in their queues are never found again, so
+// their number is bounded.
+static unsigned rights_in_flight;
+
 static struct socket *get(int fd, struct file **f, long *err)
 {
     *f = fget(fd);
@@ -39,11 +43,36 @@ static struct socket *get(int fd, struct file **f, long *err)
     return s;
 }
 
+// Files that are let go may be sockets with more such messages in their queues, and so on: a
+// program can make that chain as long as it likes, and a kernel stack is short. So whoever comes
+// while one thread empties the list only adds to it.
+static spinlock_t dropped_lock;
+static struct socket_rights *dropped;
+static bool dropping;
+
 void socket_rights_free(struct socket_rights *r)
 {
-    for (unsigned i = 0; r && i < r->count; i++)
-        file_unref(r->file[i]);
-    kfree(r);
+    if (!r)
+        return;
+    spin_lock(&dropped_lock);
+    r->next = dropped;
+    dropped = r;
+    if (dropping) {
+        spin_unlock(&dropped_lock);
+        return;
+    }
+    dropping = true;
+    while ((r = dropped)) {
+        dropped = r->next;
+        spin_unlock(&dropped_lock);
+        __atomic_sub_fetch(&rights_in_flight, r->count, __ATOMIC_RELAXED);
+        for (unsigned i = 0; i < r->count; i++)
+            file_unref(r->file[i]);
+        kfree(r);
+        spin_lock(&dropped_lock);
+    }
+    dropping = false;
+    spin_unlock(&dropped_lock);
 }
 
 static long send_result(long r, int flags)
@@ -128,12 +157,15 @@ static int rights_in(struct socket_msg *m, const uint8_t *data, size_t len)
     if (!r)
         return -ENOMEM;
     m->rights = r;
+    if (__atomic_load_n(&rights_in_flight, __ATOMIC_RELAXED) + n > SOCKET_RIGHTS_IN_FLIGHT_MAX)
+        return -ETOOMANYREFS;
     for (; r->count < n; r->count++) {
         int fd;
         memcpy(&fd, data + r->count * sizeof(fd), sizeof(fd));
         r->file[r->count] = fget(fd);
         if (!r->file[r->count])
             return -EBADF;
+        __atomic_add_fetch(&rights_in_flight, 1, __ATOMIC_RELAXED);
     }
     return 0;
 }

@@ -21,9 +21,10 @@
 #define SOCK_CLOEXEC   O_CLOEXEC
 #define SOCK_NONBLOCK  O_NONBLOCK
 
-#define SOCKET_ADDR_MAX    sizeof(struct sockaddr_un)
-#define SOCKET_RIGHTS_MAX  253  // SCM_MAX_FD of Linux
-#define SOCKET_CONTROL_MAX 4096 // ancillary data of one message
+#define SOCKET_ADDR_MAX             sizeof(struct sockaddr_un)
+#define SOCKET_RIGHTS_MAX           253   // SCM_MAX_FD of Linux
+#define SOCKET_RIGHTS_IN_FLIGHT_MAX 16384 // open files in messages, in all
+#define SOCKET_CONTROL_MAX          4096  // ancillary data of one message
 
 union socket_addr {
     uint16_t family;
@@ -32,7 +33,8 @@ union socket_addr {
     uint8_t bytes[128]; // sizeof(struct sockaddr_storage)
 };
 
-struct socket_rights { // open files on their way to another socket
+struct socket_rights {          // open files on their way to another socket
+    struct socket_rights *next; // while being freed
     unsigned count;
     struct file *file[];
 };

@@ -148,6 +148,33 @@ static void nesting(void)
     close(ev);
 }
 
+// What if a chain grows at its top or in its middle, where the new link looks short from below?
+static void long_chain(void)
+{
+    enum { N = 400 };
+    struct epoll_event e[1], in = {.events = EPOLLIN};
+    int chain[N], links = 0, ev = eventfd(1, 0);
+    for (int i = 0; i < N; i++)
+        chain[i] = epoll_create1(0);
+    epoll_ctl(chain[0], EPOLL_CTL_ADD, ev, &in);
+    while (links < N - 1 && epoll_ctl(chain[links + 1], EPOLL_CTL_ADD, chain[links], &in) == 0)
+        links++;
+    OK(links == 4, "five instances deep, built from below");
+    OK(epoll_wait(chain[4], e, 1, 0) == 1, "and the event comes up");
+    for (links = 0;
+         links < 90 && epoll_ctl(chain[100 + links], EPOLL_CTL_ADD, chain[101 + links], &in) == 0;)
+        links++;
+    OK(links == 4, "and from above");
+    epoll_ctl(chain[200], EPOLL_CTL_ADD, chain[201], &in);
+    epoll_ctl(chain[201], EPOLL_CTL_ADD, chain[202], &in);
+    epoll_ctl(chain[210], EPOLL_CTL_ADD, chain[211], &in);
+    epoll_ctl(chain[211], EPOLL_CTL_ADD, chain[212], &in);
+    FAILS(epoll_ctl(chain[202], EPOLL_CTL_ADD, chain[210], &in), ELOOP, "and in the middle");
+    for (int i = 0; i < N; i++)
+        close(chain[i]);
+    close(ev);
+}
+
 static int wake_fd;
 static volatile int woken;
 
@@ -246,6 +273,7 @@ int main(void)
     sockets();
     fairness();
     nesting();
+    long_chain();
     exclusive();
     timing();
     return tap_end();

@@ -373,6 +373,44 @@ static void file_to_socket(void)
     close(fd[1]);
 }
 
+static int pass_file(int to, int fd)
+{
+    union {
+        char b[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr h;
+    } u = {.h = {.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(4)}};
+    char byte = 0;
+    struct iovec v = {&byte, 1};
+    struct msghdr m = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = u.b, .msg_controllen = sizeof(u.b)};
+    memcpy(CMSG_DATA(&u.h), &fd, sizeof(fd));
+    return (int)sendmsg(to, &m, 0);
+}
+
+// What if closing one socket closes one in its queue, which closes one in its queue, ...?
+static void chained_files(void)
+{
+    int p[2], last[2], end[2], n;
+    char c;
+    pipe(end);
+    socketpair(AF_UNIX, SOCK_STREAM, 0, last);
+    pass_file(last[0], end[1]);
+    close(end[1]);
+    close(last[0]);
+    for (n = 0; n < 3000; n++) {
+        socketpair(AF_UNIX, SOCK_STREAM, 0, p);
+        if (pass_file(p[0], last[1]) != 1)
+            break;
+        close(last[1]);
+        close(p[0]);
+        last[1] = p[1];
+    }
+    OK(n == 3000, "sockets in queues of sockets");
+    close(last[1]);
+    OK(read(end[0], &c, 1) == 0, "close all of each other");
+    close(end[0]);
+}
+
 int main(void)
 {
     names_and_errors();
@@ -380,6 +418,7 @@ int main(void)
     readiness();
     datagrams();
     unix_sockets();
+    chained_files();
     file_to_socket();
     return tap_end();
 }
