@@ -22,9 +22,11 @@ all: kernel host
 help:
 	@echo "make            build everything into build/"
 	@echo "make demo       set up, build, and serve a page from Debian's nginx in a unikernel"
+	@echo "                (KEEP=1 leaves it running, PORT=N takes another port than 8080)"
 	@echo "make check      set up, build, and run all tests"
 	@echo "make deps       install the Debian packages that build, tests and demo need"
 	@echo "make lint       formatting, layering, one public header per folder"
+	@echo "make format     clang-format every source file"
 	@echo "make fuzz       run the fuzz targets longer (FUZZ_SECONDS=600)"
 	@echo "make clean      remove build/"
 

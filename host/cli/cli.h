@@ -48,6 +48,7 @@ struct instance {
     bool boot_chart;
     char *kernel, *root; // files
     uint64_t root_size;
+    pid_t passt; // 0: not started
     struct bootconfig config;
 };
 
@@ -68,7 +69,7 @@ int launch_load(const char *image, const char *user, struct launch *l, struct er
 
 // Starts passt for this instance. *fd is our end of its stream, close-on-exec. `has_dns`: give the
 // guest a name server at 10.0.2.3 that forwards to this host's.
-int passt_start(const struct instance *in, bool has_dns, int *fd, struct err *e);
+int passt_start(struct instance *in, bool has_dns, int *fd, struct err *e);
 // Whether the ports can be bound; the error names the one that cannot.
 int ports_check(const struct instance *in, struct err *e);
 

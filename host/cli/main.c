@@ -27,7 +27,8 @@ const struct command commands[] = {
      "SOURCE is one of\n"
      "  deb:PKG[,PKG...]         Debian packages and what they depend on, from this host's apt "
      "sources;\n"
-     "                           nothing is installed here, root is not needed\n"
+     "                           nothing is installed here, root is not needed. Only what they\n"
+     "                           depend on: for a shell or ls, name dash or coreutils too\n"
      "  oci:DIR[:REF]            an ordinary container image (skopeo copy docker://... oci:DIR)\n"
      "  FILE                     a tar file of a root file system\n"},
     {"info", NULL, "", "Show where things are and what this host can do", ""},
@@ -62,7 +63,9 @@ const struct command commands[] = {
      "The exit status is the program's; 125 when lith failed, 126 when the program cannot be "
      "executed,\n"
      "127 when it is not found. Ctrl-C and SIGTERM reach the program, which then has 10 "
-     "seconds.\n"},
+     "seconds.\n"
+     "The program reads nothing from standard input; all that it writes comes out on standard "
+     "output.\n"},
     {"tag", NULL, "IMAGE NAME[:TAG]", "Give an image another name", ""},
     {"version", cmd_version, "", "Show the version", ""},
     {"help", cmd_help, "[COMMAND]", "Show help", ""},
@@ -75,6 +78,30 @@ static const struct command *command_find(const char *name)
         if (strcmp(c->name, name) == 0)
             return c;
     return NULL;
+}
+
+// What docker's users try next.
+static int command_unknown(const char *name)
+{
+    static const struct {
+        const char *names, *advice;
+    } advice[] = {
+        {" ps stop kill logs attach start restart rm wait top stats ",
+         "an instance is one process in the foreground: ps shows it, kill -TERM stops it"},
+        {" pull push login save load search ",
+         "lith talks to no registry: skopeo copy docker://... oci:DIR, then lith import oci:DIR "
+         "NAME"},
+        {" exec ", "an instance holds one program: start it with another by lith run --entrypoint"},
+        {" image container volume network compose ", "docker's groups of commands are not there"},
+    };
+    char *word = xasprintf(" %s ", name);
+    const char *more = NULL;
+    for (size_t i = 0; i < sizeof(advice) / sizeof(advice[0]) && more == NULL; i++)
+        if (strchr(name, ' ') == NULL && strstr(advice[i].names, word) != NULL)
+            more = advice[i].advice;
+    free(word);
+    return tool_usage("", "'%s' is not a lith command%s%s%s", name, more ? " (" : "",
+                      more ? more : "", more ? ")" : "");
 }
 
 static void help_all(FILE *out)
@@ -100,7 +127,7 @@ int cmd_help(int argc, char *argv[])
     }
     const struct command *c = command_find(argv[1]);
     if (c == NULL)
-        return tool_usage("", "'%s' is not a lith command", argv[1]);
+        return command_unknown(argv[1]);
     printf("Usage: lith %s%s%s\n\n%s\n", c->name, c->usage[0] ? " " : "", c->usage, c->summary);
     if (c->help[0])
         printf("\n%s", c->help);
@@ -140,7 +167,7 @@ int main(int argc, char *argv[])
         name = "version";
     const struct command *c = command_find(name);
     if (c == NULL)
-        return tool_usage("", "'%s' is not a lith command", argv[1]);
+        return command_unknown(argv[1]);
     // `lith VERB --help`, as docker has it; behind the image of `run` it is the program's.
     if (argc == 3 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0)) {
         char *words[] = {argv[2], argv[1], NULL};

@@ -120,7 +120,7 @@ static void passt_exec(const char *argv[], int stream)
     _exit(EXIT_TOOL);
 }
 
-int passt_start(const struct instance *in, bool has_dns, int *fd, struct err *e)
+int passt_start(struct instance *in, bool has_dns, int *fd, struct err *e)
 {
     char ip[16], gateway[16], prefix[4], stream[12], specs[RUN_PORTS_MAX][40];
     const char *argv[ARGS_MAX] = {"passt",       "-f",
@@ -175,6 +175,7 @@ int passt_start(const struct instance *in, bool has_dns, int *fd, struct err *e)
         close(pair[0]);
         return err_sys(e, r, "cannot start passt");
     }
+    in->passt = pid;
     *fd = pair[0];
     return 0;
 }

@@ -293,13 +293,13 @@ static int options_parse(struct run_options *o, int argc, char *argv[])
         if (opt == 'h')
             opt = OPT_HOSTNAME;
         if (opt == ':')
-            return tool_usage("run", "run: %s needs a value", argv[optind - 1]);
+            return tool_usage("run", "run: %s needs a value", tool_option(argc, argv));
         if (opt == '?')
             return tool_usage(
                 "run",
                 "run: %s is not an option of lith (instances run in the foreground, without a "
                 "terminal; volumes are not there yet)",
-                argv[optind - 1]);
+                tool_option(argc, argv));
         if (option_set(o, opt, optarg, &e) < 0)
             return tool_usage("run", "run: %s", e.text);
     }

@@ -30,13 +30,14 @@
 #define STATUS_KILLED (128 + SIGKILL)
 
 struct machine {
-    pid_t pid;
+    pid_t pid, passt;              // passt: 0 when it has ended or there is none
     int console, control, signals; // -1 when closed
     char line[32];
     size_t line_len;     // sizeof(line) = the line is too long, skip to its end
     int status;          // what the guest said, -1: nothing yet
     int64_t deadline_ms; // when a guest that was asked to end is switched off; 0: not asked
     bool killed;
+    bool net_lost; // passt gave up while the program ran
 };
 
 static int64_t now_ms(void)
@@ -111,6 +112,20 @@ static void signal_read(struct machine *m)
         m->deadline_ms = now_ms() + GRACE_MS;
 }
 
+// passt ends by itself with status 0 when the machine has gone. Anything else leaves a program
+// that nobody reaches (a port taken since ports_check, passt killed): the instance ends, too.
+static void passt_watch(struct machine *m)
+{
+    int wstatus;
+    if (m->passt == 0 || waitpid(m->passt, &wstatus, WNOHANG) != m->passt)
+        return;
+    m->passt = 0;
+    if (wstatus == 0 || m->killed)
+        return;
+    m->net_lost = true;
+    machine_kill(m);
+}
+
 // Serves the machine until it has ended. Returns QEMU's wait status.
 static int machine_serve(struct machine *m)
 {
@@ -138,6 +153,7 @@ static int machine_serve(struct machine *m)
             machine_kill(m);
         if (waitpid(m->pid, &wstatus, WNOHANG) == m->pid)
             break;
+        passt_watch(m);
     }
     while (m->console >= 0)
         console_read(m);
@@ -150,6 +166,11 @@ static int machine_status(const struct machine *m, int wstatus)
 {
     if (m->status >= 0)
         return m->status;
+    if (m->net_lost) {
+        fprintf(stderr, "lith: passt, the user network, has ended: was a port of -p taken by "
+                        "another program meanwhile?\n");
+        return EXIT_TOOL;
+    }
     if (m->killed)
         return STATUS_KILLED;
     if (WIFSIGNALED(wstatus))
@@ -298,6 +319,7 @@ int start_qemu(struct instance *in, int net_fd, int *status, struct err *e)
     close(control[1]);
     if (net_fd >= 0)
         close(net_fd);
+    m.passt = in->passt;
     m.console = console[0];
     m.control = control[0];
     if (r == 0)

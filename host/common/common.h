@@ -75,6 +75,9 @@ int tool_fail(const struct err *e);
 // The same for wrong usage of a command, pointing to its help.
 int tool_usage(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+// The option that getopt_long just refused, as the user wrote it. Valid until the next call.
+const char *tool_option(int argc, char *argv[]);
+
 // Does /dev/kvm work here? *why says what does not.
 bool kvm_usable(const char **why);
 

@@ -29,17 +29,28 @@ int tool_usage(const char *command, const char *fmt, ...)
     return EXIT_TOOL;
 }
 
+const char *tool_option(int argc, char *argv[])
+{
+    static char letter[3] = "-";
+    // A letter may stand among others (-it), or its value be missing: optind says little then.
+    if (optopt > 0 && optopt < 256) {
+        letter[1] = (char)optopt;
+        return letter;
+    }
+    return argv[(optind < argc ? optind : argc) - 1];
+}
+
 bool kvm_usable(const char **why)
 {
     int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
     if (fd < 0) {
-        *why = errno == ENOENT   ? "no: this host has no /dev/kvm"
-               : errno == EACCES ? "no: no permission for /dev/kvm (add yourself to the group kvm)"
-                                 : "no: /dev/kvm cannot be opened";
+        *why = errno == ENOENT   ? "this host has no /dev/kvm"
+               : errno == EACCES ? "no permission for /dev/kvm (add yourself to the group kvm)"
+                                 : "/dev/kvm cannot be opened";
         return false;
     }
     int version = ioctl(fd, KVM_GET_API_VERSION, 0);
     close(fd);
-    *why = "no: /dev/kvm speaks another version";
+    *why = "/dev/kvm speaks another version";
     return version == KVM_API_VERSION;
 }

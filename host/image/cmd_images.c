@@ -71,9 +71,10 @@ int cmd_images(int argc, char *argv[])
                                             {0}};
     bool quiet = false, no_trunc = false;
     int opt;
+    opterr = 0;
     while ((opt = getopt_long(argc, argv, "qa", options, NULL)) != -1) {
         if (opt == '?')
-            return tool_usage("images", "images: bad option");
+            return tool_usage("images", "images: bad option %s", tool_option(argc, argv));
         quiet |= opt == 'q';
         no_trunc |= opt == 'n';
     }

@@ -45,12 +45,16 @@ int cmd_info(int argc, char *argv[])
     free(list);
     const char *why = "";
     bool kvm = kvm_usable(&why);
-    printf("%-14s %s\n", "KVM:", kvm ? "works" : why);
+    printf("%-14s %s%s\n", "KVM:", kvm ? "works" : "no: ", kvm ? "" : why);
     printf("%-14s %s\n", "Platform:", kvm ? "kvm" : "qemu");
-    char *kernel = xasprintf("%s/../kernel/lith", exe_dir());
+    char *relative = xasprintf("%s/../kernel/lith", exe_dir());
+    char *kernel = realpath(relative, NULL);
+    if (kernel == NULL)
+        kernel = xstrdup(relative);
     const char *env = getenv("LITH_KERNEL");
     const char *used = env && *env ? env : kernel;
     printf("%-14s %s%s\n", "Kernel:", used, access(used, R_OK) == 0 ? "" : " (missing)");
+    free(relative);
     free(kernel);
     print_program("QEMU:", "qemu-system-x86_64");
     print_program("passt:", "passt");

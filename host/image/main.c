@@ -33,7 +33,8 @@ static int main_build(int argc, char *argv[])
     char ref[STORE_REF_MAX] = "";
     struct err e;
     int opt;
-    while ((opt = getopt_long(argc, argv, "t:f:q", options, NULL)) != -1) {
+    opterr = 0;
+    while ((opt = getopt_long(argc, argv, ":t:f:q", options, NULL)) != -1) {
         switch (opt) {
         case 't':
             if (ref_parse(optarg, ref, &e) < 0)
@@ -48,8 +49,10 @@ static int main_build(int argc, char *argv[])
         case 'q':
             o.quiet = true;
             break;
+        case ':':
+            return tool_usage("build", "build: %s needs a value", tool_option(argc, argv));
         default:
-            return tool_usage("build", "build: bad option");
+            return tool_usage("build", "build: bad option %s", tool_option(argc, argv));
         }
     }
     if (ref[0] == 0)
@@ -73,9 +76,10 @@ static int main_import(int argc, char *argv[])
     bool quiet = false;
     struct err e;
     int opt;
+    opterr = 0;
     while ((opt = getopt_long(argc, argv, "q", options, NULL)) != -1) {
         if (opt != 'q')
-            return tool_usage("import", "import: bad option");
+            return tool_usage("import", "import: bad option %s", tool_option(argc, argv));
         quiet = true;
     }
     if (optind + 2 != argc)

@@ -40,6 +40,7 @@ struct exec_state {
     char lines[2][SCRIPT_LINE_MAX]; // first lines of scripts: a script's own path may lie in the
                                     // other one
     const char *reason;             // why a file was refused
+    const char *missing;            // the interpreter that cannot be opened
 };
 
 static ssize_t_k read_at(void *ctx, void *buf, size_t n, uint64_t off)
@@ -149,6 +150,10 @@ static int prepare(struct process *p, struct exec_state *x, struct file *dir, co
         if (depth > SCRIPT_DEPTH_MAX)
             return -ELOOP;
         int err = open_executable(p, at == path ? dir : NULL, at, &x->program.file);
+        if (err && depth > 0) {
+            x->reason = "cannot open the interpreter that its #! line names, ";
+            x->missing = at;
+        }
         if (err)
             return err;
         int script = read_script(x, x->lines[depth % 2], x->program.file, at, &at);
@@ -167,7 +172,8 @@ static int prepare(struct process *p, struct exec_state *x, struct file *dir, co
         return err;
     err = open_executable(p, NULL, x->program.elf.interp, &x->interp.file);
     if (err) {
-        x->reason = "its interpreter (PT_INTERP) cannot be opened";
+        x->reason = "cannot open its dynamic linker, ";
+        x->missing = x->program.elf.interp;
         return err;
     }
     err = prepare_file(&x->interp, &x->reason);
@@ -447,7 +453,8 @@ static int exec_program(struct process *p, struct file *dir, struct exec_args *a
         x->args = args;
         err = prepare(p, x, dir, args->filename);
         if (err && x->reason && x->reason[0])
-            log_warn("%s: cannot be run: %s", args->filename, x->reason);
+            log_warn("%s: cannot be run: %s%s", args->filename, x->reason,
+                     x->missing ? x->missing : "");
     }
     if (!err) {
         err = renew_process(p, x);

@@ -395,7 +395,8 @@ static int describe_page_fault(uint64_t addr, uint64_t error, const struct regs 
     else if (addr >= LITH_USER_END)
         where = "memory of the kernel";
     else if (err == -ENXIO || err == -ENOMEM)
-        where = err == -ENXIO ? "a mapped file beyond its end" : "memory, of which none is left";
+        where = err == -ENXIO ? "a mapped file beyond its end"
+                              : "memory, of which none is left (lith run -m)";
     else if (mm_is_stack_guard(addr))
         where = "the guard page below the stack (stack overflow)";
     else if (err == -EACCES)

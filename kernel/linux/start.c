@@ -75,6 +75,17 @@ static void fail_start(const char *name, int err)
 }
 
 // Standard output and standard error are streams of their own where the machine tells them apart.
+static void fail_cwd(const char *path, int err) __attribute__((noreturn));
+static void fail_cwd(const char *path, int err)
+{
+    log_error("cannot start in the working directory %s: %s (errno %d)", path,
+              err == -ENOENT    ? "not found"
+              : err == -ENOTDIR ? "not a directory"
+                                : "error",
+              -err);
+    plat_exit(err == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_RUNNABLE);
+}
+
 static int open_console(struct process *p)
 {
     for (int fd = 0; fd < 3; fd++) {
@@ -100,7 +111,7 @@ static void start_thread(void *arg)
     if (err)
         fail_start("/dev/console", err);
     if (boot_config.cwd && (err = vfs_chdir(p->fs, NULL, boot_config.cwd)))
-        fail_start(boot_config.cwd, err);
+        fail_cwd(boot_config.cwd, err);
     if (!boot_config.argc) {
         log_error("the boot configuration names no program (arg=...)");
         plat_exit(EXIT_NOT_FOUND);

@@ -35,6 +35,8 @@ unpack() { # NAME
     run -0 lith version
     run lith frobnicate
     fails_with "'frobnicate' is not a lith command"
+    run lith ps
+    fails_with "'ps' is not a lith command (an instance is one process"
     run lith help frobnicate
     fails_with "not a lith command"
     run lith
@@ -228,7 +230,8 @@ END
     run lith rmi it:1
     fails_with "No such image: it:1"
     run lith images --frob
-    fails_with "bad option"
+    fails_with "bad option --frob"
+    [ "${#lines[@]}" -eq 2 ]
 }
 
 @test "run: configuration and flags become the boot configuration" {
@@ -307,6 +310,16 @@ echo "exit 0" >&$control; exec sleep 60'
     ! (exec 9<>/dev/tcp/127.0.0.1/18932) 2>/dev/null
 }
 
+@test "run: an instance whose passt gives up ends, too" {
+    small_image g
+    fake_qemu 'exec sleep 60'
+    export LITH_PASST=$work/passt
+    printf '#!/bin/sh\nexit 1\n' >"$LITH_PASST"
+    chmod +x "$LITH_PASST"
+    run timeout 30 lith run --platform qemu g
+    fails_with "passt, the user network, has ended"
+}
+
 @test "run: a port that is taken" {
     small_image p
     fake_qemu 'echo "exit 0" >&$control; exec sleep 60'
@@ -347,11 +360,14 @@ s=socket.socket(); s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1); s.bind
     bad "letters, digits" --hostname 'a b'
     bad "not NAME=VALUE" -e =x
     bad "cannot read the environment file" --env-file /nowhere
-    bad "not an option" -d
+    bad "-d is not an option" -d
+    bad "-i is not an option" --rm -it
     bad "not an option" --frob
     bad "-p needs --net user" -p 80:80 --net none
     run lith run -p
-    fails_with "needs a value"
+    fails_with "-p needs a value"
+    run lith run --net
+    fails_with "--net needs a value"
     run lith run
     fails_with "needs the name of an image"
     fake_qemu 'echo "exit 0" >&$control; exec sleep 60'
