@@ -118,7 +118,7 @@ extern const struct init_record *const __start_init_records[], *const __stop_ini
 void fake_start(void)
 {
     for (const struct init_record *const *r = __start_init_records; r < __stop_init_records; r++) {
-        if ((*r)->phase == INIT_SCHED && (*r)->fn())
+        if (*r && (*r)->phase == INIT_SCHED && (*r)->fn())
             panic("%s failed", (*r)->name);
     }
 }
