@@ -35,7 +35,7 @@ deps:
 
 demo:
 	@tools/deps.sh
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) -s --no-print-directory -j$(shell nproc) all
 	@tools/demo.sh
 
 lint:
