@@ -3,9 +3,14 @@
 # Debian's python3 in an instance: its http.server asked by curl, and a program that uses files,
 # threads, signals, sockets and asyncio with the output that it has on this host.
 . "$(dirname "$0")/lab.sh"
-DIR=$LAB_TOP/tests/apps/python
+DIR=$LAB_BUILD/python-context
 # The whole python3: python3-minimal lacks asyncio and http.server.
-python_image() { lab_import test-python-base python3 && lab_build test-python test-python-base "$DIR"; }
+python_image() {
+    mkdir -p "$DIR"
+    cp -Rpu "$LAB_TOP/tests/apps/python/." "$DIR/"
+    [ -e "$DIR/files/numbers" ] || seq 50000 >"$DIR/files/numbers" # a larger file to fetch
+    lab_import test-python-base python3 && lab_build test-python test-python-base "$DIR"
+}
 lab_images python_image
 lab_enter "$@"
 

@@ -100,7 +100,7 @@ lab_image() { # NAME DEPENDS COMMAND...
     exec 8>"$XDG_DATA_HOME/lock"
     flock 8
     # shellcheck disable=SC2086
-    if [ ! -e "$stamp" ] || [ "$LITH"-build -nt "$stamp" ] || [ -n "$(find $depends -newer "$stamp" 2>/dev/null)" ]; then
+    if [ ! -e "$stamp" ] || [ "$LITH"-image -nt "$stamp" ] || [ -n "$(find $depends -newer "$stamp" 2>/dev/null)" ]; then
         rm -f "$stamp"
         if ! out=$(timeout 300 "$LITH" "$@" 2>&1); then
             flock -u 8
