@@ -18,6 +18,10 @@ finish() {
 trap finish EXIT
 say() { printf '\n== %s\n' "$*"; }
 
+if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+    echo "demo: something answers on 127.0.0.1:$port already; choose another port: make demo PORT=N" >&2
+    exit 1
+fi
 if ! $lith inspect debian-nginx >/dev/null 2>&1; then
     say "Base image from Debian's packages: lith import deb:nginx-light debian-nginx"
     $lith import deb:nginx-light debian-nginx
