@@ -37,10 +37,11 @@ $lith run -p "127.0.0.1:$port:80" --boot-chart ${DEMO_ARGS:-} nginx-demo >"$log"
 pid=$!
 answer=
 for ((try = 0; try < 60000; try++)); do
-    # One connection after the other, without a process for each, until a byte comes back.
+    # One connection after the other, without a process for each, until a byte comes back. passt takes
+    # connections before the guest is up, and lets those wait 10 s: half a second is enough for each.
     if { exec 3<>"/dev/tcp/127.0.0.1/$port"; } 2>/dev/null; then
         printf 'GET / HTTP/1.0\r\nHost: demo\r\n\r\n' >&3 2>/dev/null || true
-        if IFS= read -r -t 20 answer <&3 2>/dev/null; then
+        if IFS= read -r -t 0.5 answer <&3 2>/dev/null; then
             end=$EPOCHREALTIME
             exec 3>&-
             break
