@@ -4,6 +4,7 @@
 #define OPENSSL_SUPPRESS_DEPRECATED // the low-level SHA-256 links 20 KB, EVP links 3 MB into `lith`
 #include "store/store.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/sha.h>
@@ -12,7 +13,10 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+#define TMP_YOUNG_S 60 // a folder in tmp/ may be made, but not locked yet
 
 _Static_assert(sizeof(SHA256_CTX) <= sizeof(struct sha256), "struct sha256 holds SHA256_CTX");
 
@@ -139,8 +143,31 @@ void store_close(struct store *s)
     *s = (struct store){.dirfd = -1, .lockfd = -1};
 }
 
+// Removes what killed processes left in tmp/. Whoever uses a folder there keeps it locked.
+static void sweep_tmp(struct store *s)
+{
+    int fd = openat(s->dirfd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (d == NULL && fd >= 0)
+        close(fd);
+    for (struct dirent *de; d != NULL && (de = readdir(d)) != NULL;) {
+        struct stat st;
+        if (de->d_name[0] == '.' || fstatat(fd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+            !S_ISDIR(st.st_mode) || st.st_mtime > time(NULL) - TMP_YOUNG_S)
+            continue;
+        int lock = openat(fd, de->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0)
+            remove_all(fd, de->d_name);
+        if (lock >= 0)
+            close(lock);
+    }
+    if (d != NULL)
+        closedir(d);
+}
+
 int store_tmp(struct store *s, char **path, struct err *e)
 {
+    sweep_tmp(s);
     *path = xasprintf("%s/tmp/XXXXXX", s->path);
     if (mkdtemp(*path) == NULL) {
         int r = err_sys(e, -errno, "cannot make a temporary folder in %s/tmp", s->path);
@@ -148,6 +175,10 @@ int store_tmp(struct store *s, char **path, struct err *e)
         *path = NULL;
         return r;
     }
+    // Locked until this process ends, however it ends: the descriptor stays open on purpose.
+    int lock = open(*path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (lock >= 0)
+        flock(lock, LOCK_EX | LOCK_NB);
     return chmod(*path, 0755) < 0 ? -errno : 0;
 }
 

@@ -486,7 +486,9 @@ static void outside_signal(int sig)
 
     memset(&info, 0, sizeof(info));
     info.si_code = SI_USER;
-    if (process_init && sig > 0 && sig <= PROC_NSIG)
+    if (!process_init) // nobody can have a handler yet: what all these signals do then
+        plat_exit(128 + sig);
+    if (sig > 0 && sig <= PROC_NSIG)
         signal_send_process(process_init, sig, &info);
 }
 

@@ -152,6 +152,7 @@ int linux_start(void)
     if (err)
         return err;
     thread_start(t->thread);
+    sched_take_outside_signal();
     return 0;
 }
 

@@ -45,11 +45,11 @@ static void timer_program(uint64_t now)
     plat_timer_set(need);
 }
 
-static void take_outside_signal(void)
+void sched_take_outside_signal(void)
 {
-    int sig = plat_take_signal();
+    int sig = sched_signal_hook ? plat_take_signal() : 0;
 
-    if (sig && sched_signal_hook)
+    if (sig)
         sched_signal_hook(sig);
 }
 
@@ -68,7 +68,7 @@ bool sched_run_due(bool all_pollers)
         cpu->need_resched |= RESCHED_TIMER;
     }
     if (pending & 1ull << (LITH_VECTOR_SIGNAL - 0x20))
-        take_outside_signal();
+        sched_take_outside_signal();
     all_pollers |=
         poll_again || (poll_deadline != DEADLINE_NEVER && plat_clock_ns() >= poll_deadline);
     sched_in_callback = true;
@@ -118,7 +118,7 @@ void sched_idle_once(void)
     plat_wait(deadline);
     // The machine may have used the timer for the wait, or not at all.
     timer_set_ns = MAX(timer_set_ns, deadline);
-    take_outside_signal();
+    sched_take_outside_signal();
 }
 
 // Asks pollers until they have nothing more, but a flood must not keep the program from running:

@@ -73,6 +73,8 @@ extern void (*sched_user_work_hook)(struct regs *r);
 // Called with the number of a signal that came from outside the instance (plat_take_signal). Not in
 // a thread; must not sleep.
 extern void (*sched_signal_hook)(int sig);
+// Takes what came without an interrupt: before there was a hook, or before interrupts were on.
+void sched_take_outside_signal(void);
 
 // --- wait queues ---
 struct wait_entry {

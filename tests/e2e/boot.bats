@@ -56,6 +56,17 @@ END
     done
 }
 
+@test "Ctrl-C before the program runs ends the instance at once" {
+    program_image
+    for p in $platforms; do
+        for delay in 0.02 0.06 0.1 0.15 0.2; do
+            start=$SECONDS
+            timeout -s INT --foreground $delay lith run --platform $p --net none p wait >out 2>&1 3>&- || true
+            [ $((SECONDS - start)) -lt 8 ] || { echo "$p $delay: took $((SECONDS - start)) s"; false; }
+        done
+    done
+}
+
 @test "SIGTERM and Ctrl-C reach the program" {
     program_image
     for p in $platforms; do

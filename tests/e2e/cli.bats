@@ -214,6 +214,20 @@ END
     fails_with "needs a source and a name"
 }
 
+@test "what a killed build left behind goes with the next one" {
+    mkdir -p "$store/tmp/old1" "$store/tmp/new1" d
+    echo x >"$store/tmp/old1/file"
+    touch -d '1 hour ago' "$store/tmp/old1"
+    printf 'FROM scratch\nCOPY f /f\n' >d/Dockerfile
+    echo f >d/f
+    fake_kernel
+    lith build -q -t swept d
+    [ ! -e "$store/tmp/old1" ]
+    [ -e "$store/tmp/new1" ]
+    rmdir "$store/tmp/new1"
+    lith rmi swept
+}
+
 @test "images, tag, rmi, inspect" {
     small_image it:1
     run -0 lith images it
@@ -390,7 +404,8 @@ s=socket.socket(); s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1); s.bind
     layer=$(lith inspect dmg | sed -n 's/.*"sha256:\(.*\)"$/\1/p' | tail -1)
     manifest=$(lith inspect dmg | sed -n 's/.*"Manifest": "sha256:\(.*\)".*/\1/p')
     cp -a "$store" "$work/good"
-    restore() { rm -rf "$store"; cp -a "$work/good" "$store"; }
+    # A copied index may get the old one's inode, size and time: then launch/ would answer for it.
+    restore() { rm -rf "$store"; cp -a "$work/good" "$store"; touch "$store/index.json"; }
     # The unpacked files
     truncate -s -1 "$files/root.erofs"
     run lith run --net none dmg

@@ -15,6 +15,7 @@
 #define LSR_EMPTY 0x20
 
 static bool control_there;
+static int early_signal; // came before the port was ready
 static uint8_t early_pages[16][PAGE_SIZE] __attribute__((aligned(4096)));
 
 uint64_t pvh_early_page(void)
@@ -34,6 +35,17 @@ void uart_write(uint16_t port, const char *s, size_t n)
     }
 }
 
+// The last of the bytes that wait, as a signal's number.
+static int read_signals(void)
+{
+    int sig = 0;
+    while (inb(UART_CONTROL + UART_LSR) & LSR_DATA) {
+        uint8_t b = inb(UART_CONTROL + UART_THR);
+        sig = b == 'T' ? 15 : b == 'I' ? 2 : b == 'H' ? 1 : sig;
+    }
+    return sig;
+}
+
 void pvh_control_init(void)
 {
     outb(UART_CONTROL + UART_SCR, 0x5a);
@@ -41,6 +53,7 @@ void pvh_control_init(void)
     if (!control_there)
         return;
     outb(UART_CONTROL + UART_LCR, 3);
+    early_signal = read_signals(); // switching the FIFO on empties it
     outb(UART_CONTROL + UART_FCR, 1);
     outb(UART_CONTROL + UART_MCR, 8); // OUT2: interrupts reach the controller
     outb(UART_CONTROL + UART_IER, 1);
@@ -84,12 +97,9 @@ static void pvh_wait(uint64_t deadline_ns)
 
 static int pvh_take_signal(void)
 {
-    int sig = 0;
-    while (control_there && (inb(UART_CONTROL + UART_LSR) & LSR_DATA)) {
-        uint8_t b = inb(UART_CONTROL + UART_THR);
-        sig = b == 'T' ? 15 : b == 'I' ? 2 : b == 'H' ? 1 : sig;
-    }
-    return sig;
+    int early = early_signal, sig = control_there ? read_signals() : 0;
+    early_signal = 0;
+    return sig ? sig : early;
 }
 
 const struct plat_machine machine_pvh = {pvh_console_write, pvh_exit, pvh_wait, pvh_take_signal};
