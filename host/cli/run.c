@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -316,6 +317,12 @@ static int options_parse(struct run_options *o, int argc, char *argv[])
 static int net_defaults(struct run_options *o, struct err *e)
 {
     struct instance *in = &o->in;
+    // A privileged user's TUNSETIFF would make a device that leads nowhere.
+    if (in->net == NET_TAP && if_nametoindex(in->tap) == 0)
+        return err_set(e, -ENODEV,
+                       "there is no tap device %s; make it with: ip tuntap add %s mode tap, "
+                       "ip link set %s up",
+                       in->tap, in->tap, in->tap);
     if (!o->has_mac) {
         static const uint8_t oui[3] = {0x52, 0x54, 0x00};
         memcpy(in->mac, oui, 3);

@@ -261,7 +261,7 @@ END
     printf '# c\nF=file\nB=4\n' >env
     export FROMHERE='x y'
     run -0 lith run --rm --platform qemu --env-file env -e A=3 -e FROMHERE -e NOTSET -w /v -u 5:6 --hostname h --boot-chart \
-        --log debug --net tap:tapx --ip 10.1.2.3/16 --gateway 10.1.0.1 --dns 10.1.0.2 --mac-address 52:54:00:00:00:07 \
+        --log debug --net tap:lo --ip 10.1.2.3/16 --gateway 10.1.0.1 --dns 10.1.0.2 --mac-address 52:54:00:00:00:07 \
         -m 64M r /prog -p 1
     run boot_words
     for want in arg=/prog arg=-p arg=1 env=A=3 env=B=4 env=F=file "env=FROMHERE=x y" cwd=/v uid=5 gid=6 hostname=h \
@@ -269,7 +269,7 @@ END
         [[ $output == *"$want"* ]] || { echo "missing: $want"; false; }
     done
     [[ $output != *NOTSET* && $output != *"arg=a b"* ]]
-    grep -q -x 'tap,id=n0,ifname=tapx,script=no,downscript=no' qemu.args
+    grep -q -x 'tap,id=n0,ifname=lo,script=no,downscript=no' qemu.args
     grep -q 'mac=52:54:00:00:00:07' qemu.args
     run -0 lith run --platform qemu --net none --entrypoint /e r x
     run boot_words
@@ -332,6 +332,12 @@ echo "exit 0" >&$control; exec sleep 60'
     chmod +x "$LITH_PASST"
     run timeout 30 lith run --platform qemu g
     fails_with "passt, the user network, has ended"
+}
+
+@test "run: a tap device that does not exist" {
+    small_image tapless
+    run lith run --platform qemu --net tap:nonesuch tapless
+    fails_with "there is no tap device nonesuch"
 }
 
 @test "run: a port that is taken" {
