@@ -37,8 +37,8 @@ $lith run -p "127.0.0.1:$port:80" --boot-chart ${DEMO_ARGS:-} nginx-demo >"$log"
 pid=$!
 answer=
 for ((try = 0; try < 60000; try++)); do
-    # One connection after the other, without a process for each, until a byte comes back. passt takes
-    # connections before the guest is up, and lets those wait 10 s: half a second is enough for each.
+    # One connection after the other, without a process for each, until a byte comes back: until the guest is up
+    # they are refused, until the program listens they are reset.
     if { exec 3<>"/dev/tcp/127.0.0.1/$port"; } 2>/dev/null; then
         printf 'GET / HTTP/1.0\r\nHost: demo\r\n\r\n' >&3 2>/dev/null || true
         if IFS= read -r -t 0.5 answer <&3 2>/dev/null; then

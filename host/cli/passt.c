@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: ISC
 // User networking: passt at one end of a stream socket pair, the monitor or QEMU at the other. It
-// needs no privileges and no interface but lo. It starts beside the machine (8 ms to its first
-// accept), in a session of its own so that Ctrl-C does not take the network away before the
-// program has ended, and ends when the other end of the stream closes.
+// needs no privileges and no interface but lo. With our monitor it starts beside the machine (8 ms
+// to its first accept); with QEMU it starts when the guest has announced itself. It is in a session
+// of its own so that Ctrl-C does not take the network away before the program has ended, and ends
+// when the other end of the stream closes.
 #include <arpa/inet.h>
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +75,17 @@ static int announce(const struct instance *in, uint32_t ip, int fd)
     return write_all(fd, frame, sizeof(frame));
 }
 
+// QEMU throws frames away that come before the guest's driver is ready (virtio_net_set_status()
+// hands them to a device that does not count as started yet), and passt does not repeat a lost SYN:
+// a client that came too early would wait for 10 s. So the ports open when the guest's first frame,
+// its announcement, is there.
+static void wait_for_guest(int stream)
+{
+    struct pollfd p = {.fd = stream, .events = POLLIN};
+    while (poll(&p, 1, -1) < 0 && errno == EINTR)
+        ;
+}
+
 static bool passt_installed(void)
 {
     if (access("/usr/bin/passt", X_OK) == 0)
@@ -105,7 +118,6 @@ static bool has_avx2(void)
 static void passt_exec(const char *argv[], int stream)
 {
     char **args = (char **)(uintptr_t)argv; // exec does not change them
-    setsid();
     int null = open("/dev/null", O_RDWR);
     dup2(null, STDIN_FILENO);
     dup2(null, STDOUT_FILENO);
@@ -163,11 +175,16 @@ int passt_start(struct instance *in, bool has_dns, int *fd, struct err *e)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return err_sys(e, -errno, "cannot make a socket pair");
     snprintf(stream, sizeof(stream), "%d", pair[1]);
-    r = announce(in, in->ip, pair[0]);
+    r = in->platform == PLATFORM_QEMU ? 0 : announce(in, in->ip, pair[0]);
     // fork, and not vfork: our own start goes on while passt is loaded.
     pid_t pid = r < 0 ? 0 : fork();
-    if (pid == 0 && r == 0)
+    if (pid == 0 && r == 0) {
+        close(pair[0]);
+        setsid();
+        if (in->platform == PLATFORM_QEMU)
+            wait_for_guest(pair[1]);
         passt_exec(argv, pair[1]);
+    }
     if (pid < 0)
         r = -errno;
     close(pair[1]);

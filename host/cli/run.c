@@ -482,6 +482,8 @@ int cmd_run(int argc, char *argv[])
         forward_dns = true;
         o.dns[o.dns_count++] = USER_DNS;
     }
+    if (r == 0)
+        r = platform_choose(&o.in, &e);
     // passt first: it takes longest to start. It ends with this process if something else fails.
     if (r == 0 && o.in.net == NET_USER) {
         r = ports_check(&o.in, &e);
@@ -495,8 +497,6 @@ int cmd_run(int argc, char *argv[])
         r = files_check(&o.in, &l, &e);
     if (r == 0)
         r = config_compose(&o, &l, argv + optind + 1, &e);
-    if (r == 0)
-        r = platform_choose(&o.in, &e);
     if (r == 0 && o.in.platform == PLATFORM_KVM)
         r = start_kvm(&o.in, net_fd, &e);
     else if (r == 0)

@@ -30,6 +30,7 @@ for a in "\$@"; do
     case \$a in
     socket,id=console,fd=*) console=\${a##*=} ;;
     socket,id=control,fd=*) control=\${a##*=} ;;
+    stream,id=n0,*) net=\${a##*=} ;;
     esac
 done
 $1
