@@ -26,18 +26,19 @@ struct net_hdr {
 };
 compile_assert(net_hdr_is_12_bytes, sizeof(struct net_hdr) == 12);
 
-#define RX_RING      256
-#define RX_BUDGET    64 // packets a poll hands up before others get their turn
-#define TX_PIECES    20 // descriptors one packet may take: 64 KiB in 4 KiB pieces, and headers
-#define RX_MERGE_MAX 40 // buffers of one received packet: 64 KiB in 1.8 KiB pieces
+#define RX_RING         256
+#define RX_BUDGET       64 // packets a poll hands up before others get their turn
+#define REFILL_RETRY_NS (10 * NSEC_PER_MSEC)
+#define TX_PIECES       20 // descriptors one packet may take: 64 KiB in 4 KiB pieces, and headers
+#define RX_MERGE_MAX    40 // buffers of one received packet: 64 KiB in 1.8 KiB pieces
 
 struct virtio_net {
     struct netdev dev;
     struct poller poller;
     struct virtio_dev vdev;
     struct virtq rx, tx;
+    struct ktimer refill;
     unsigned rx_target; // buffers kept in the receive ring: fewer in small instances
-    bool rx_starved;
 };
 
 static struct pktbuf *alloc_rx(void)
@@ -67,6 +68,15 @@ static void fill_rx(struct virtio_net *n)
         }
     }
     virtq_kick(&n->rx);
+    // Memory for packets was short. An empty ring raises no interrupt, so nothing else would come
+    // back here.
+    if (n->rx.size - n->rx.free_count < n->rx_target && !n->refill.armed)
+        ktimer_arm(&n->refill, clock_monotonic_ns() + REFILL_RETRY_NS);
+}
+
+static void refill_later(struct ktimer *t)
+{
+    fill_rx(container_of(t, struct virtio_net, refill));
 }
 
 static void reclaim_tx(struct virtio_net *n)
@@ -238,6 +248,7 @@ static int net_probe(unsigned i, struct virtio_net *n)
     n->dev.link_up = true;
     virtq_interrupts(&n->tx, false); // sent buffers are reclaimed with the next packet
     n->poller.poll = net_poll;
+    ktimer_init(&n->refill, refill_later);
     n->poller.vectors = n->vdev.vectors;
     virtio_dev_ready(&n->vdev);
     fill_rx(n);

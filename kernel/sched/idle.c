@@ -57,7 +57,6 @@ bool sched_run_due(bool all_pollers)
 {
     struct cpu *cpu = this_cpu();
     uint64_t pending = __atomic_exchange_n(&cpu->pending, 0, __ATOMIC_ACQUIRE);
-    plat_irq_done(pending);
     bool was_in_callback = sched_in_callback, worked = false;
     uint64_t now;
 
