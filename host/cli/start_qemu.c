@@ -216,6 +216,10 @@ static void qemu_command(const struct instance *in, int net_fd, int console, int
          "-M microvm,x-option-roms=off,isa-serial=on,rtc=on,pit=off,pic=off,acpi=off -nodefaults "
          "-no-user-config -display none -no-reboot -global virtio-mmio.force-legacy=false");
     args(a, kvm ? "-accel kvm -cpu max,-arch-capabilities" : "-accel tcg -cpu max");
+    // QEMU before 8.1 drops the guest's memory barriers where there can be only one CPU, although
+    // its devices run in another thread: doorbells of the queues got lost. With room for a second
+    // CPU it keeps them.
+    args(a, "-smp 1,maxcpus=2");
     arg(a, xstrdup("-m"));
     arg(a, xasprintf("%lluM", (unsigned long long)mib));
     arg(a, xstrdup("-kernel"));

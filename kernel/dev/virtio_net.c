@@ -205,6 +205,7 @@ drop:
     dev->tx_dropped++;
     pkt_free(p);
     virtq_kick(&n->tx);
+    n->tx.notify(&n->tx); // should the device have missed a doorbell, a full ring would stay full
     return false;
 }
 
