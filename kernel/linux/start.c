@@ -156,31 +156,20 @@ int linux_start(void)
     return 0;
 }
 
-// The last step of start-up (core/main.c): the root file system, process 1, the scheduler.
+// The last step of start-up (core/main.c): process 1, the scheduler.
 static void run(void)
 {
-    if (boot_config.clock_ns) // machines that give no clock of their own
-        clock_set_realtime(boot_config.clock_ns + clock_monotonic_ns());
-    int err = fs_mount_root();
-    if (err)
-        panic("the root file system cannot be mounted (error %d): give the machine an EROFS image "
-              "as its "
-              "module (QEMU: -initrd root.erofs)",
-              -err);
-    chart_mark("root file system");
-    err = net_configure();
-    if (err)
-        panic("the network cannot be set up (error %d)", -err);
-    err = linux_start();
+    int err = linux_start();
     if (err)
         panic("process 1 cannot be made (error %d)", -err);
     chart_mark("process 1");
     sched_run();
 }
 
-static int start_init(void)
+int start_init(void);
+int start_init(void)
 {
     kernel_run = run;
-    return 0;
+    return syscall_table_install();
 }
-INIT_RECORD(INIT_LINUX, start_init);
+INIT_RECORD(INIT_LINUX, start_init, start_init);

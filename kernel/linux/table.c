@@ -111,12 +111,16 @@ static const char *current_program_name(void)
     return t ? t->process->comm : NULL;
 }
 
-static int table_init(void)
+// Binary mode. The table of gates stands below the programs, where rewritten calls look for it.
+int syscall_table_install(void)
 {
+    uint64_t pa;
+    if (!plat_query(arch_gates_init(), &pa, NULL) ||
+        plat_map(LITH_GATE_TABLE, pa, 2 * PAGE_SIZE, PLAT_READ))
+        return -ENOMEM;
     arch_syscall_hook = syscall_dispatch;
     report_last_calls = log_last_calls;
     if (!report_thread_name)
         report_thread_name = current_program_name;
     return 0;
 }
-INIT_RECORD(INIT_LINUX, table_init);
