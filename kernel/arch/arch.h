@@ -95,7 +95,9 @@ int copy_recover(void *dst, const void *src, size_t n);
 int zero_recover(void *dst, size_t n);
 // Copies a string with its NUL; -ENAMETOOLONG when it does not fit in `size`, else its length.
 ssize_t_k strncpy_in(char *dst, const char *user_src, size_t size);
-// True if [p, p+n) lies in the programs' half (mapped or not).
+// True if [p, p+n) lies below arch_user_end (mapped or not): the programs' half, or in link mode
+// all there is.
+extern uint64_t arch_user_end;
 bool user_range_ok(const void *p, size_t n);
 #define get_user(dst, uptr) copy_in((dst), (uptr), sizeof(*(dst)))
 #define put_user(uptr, src) copy_out((uptr), (src), sizeof(*(src)))

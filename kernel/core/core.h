@@ -69,10 +69,9 @@ struct init_record {
 #ifdef LITH_HOSTED // unit tests call what they start
 #define INIT_RECORD(phase_, fn_, anchor_) INIT_RECORD_ALWAYS(phase_, fn_)
 #else
-#define INIT_RECORD(phase_, fn_, anchor_)                                        \
-    static const struct init_record init_record_##fn_ __attribute__((used)) = {  \
-        fn_, #fn_, phase_};                                                      \
-    __asm__(".pushsection init_records,\"awo\",@progbits," #anchor_ "\n\t.balign 8\n\t" \
+#define INIT_RECORD(phase_, fn_, anchor_)                                                          \
+    static const struct init_record init_record_##fn_ __attribute__((used)) = {fn_, #fn_, phase_}; \
+    __asm__(".pushsection init_records,\"awo\",@progbits," #anchor_ "\n\t.balign 8\n\t"            \
             ".quad init_record_" #fn_ "\n\t.popsection")
 #endif
 // Runs the scheduler and the first program; set by linux/ (binary mode). Called once start-up is

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
-// Network devices: the drivers that are looked for at start, in images that can use one (the stack, or
-// a program by lith.h).
+// Network devices: the drivers that are looked for at start, in images that can use one (the stack,
+// or a program by lith.h).
 #include "dev/virtio.h"
 
 void (*netdev_attach)(struct netdev *d);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: ISC
-// The console as a file: what a program has as descriptors 0, 1 and 2. Reading gives end of file; standard
-// output and standard error are two streams where the machine tells them apart. It needs no name: a
-// program that opens no file has these and no tree of names.
+// The console as a file: what a program has as descriptors 0, 1 and 2. Reading gives end of file;
+// standard output and standard error are two streams where the machine tells them apart. It needs
+// no name: a program that opens no file has these and no tree of names.
 #include "fs/vfs.h"
 
 static long console_ioctl(struct file *f, unsigned cmd, unsigned long arg)

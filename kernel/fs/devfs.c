@@ -197,9 +197,12 @@ int devfs_mount(struct fs_context *c)
         unsigned major, minor, mode;
         const struct file_ops *ops;
     } nodes[] = {
-        {"null", 1, 3, 0666, &null_ops},           {"zero", 1, 5, 0666, &zero_ops},
-        {"full", 1, 7, 0666, &full_ops},           {"random", 1, 8, 0666, &random_ops},
-        {"urandom", 1, 9, 0666, &random_ops},      {"console", 5, 1, 0620, &console_ops},
+        {"null", 1, 3, 0666, &null_ops},
+        {"zero", 1, 5, 0666, &zero_ops},
+        {"full", 1, 7, 0666, &full_ops},
+        {"random", 1, 8, 0666, &random_ops},
+        {"urandom", 1, 9, 0666, &random_ops},
+        {"console", 5, 1, 0620, &console_ops},
         {"console-err", 5, 65, 0620, &console_err_ops},
     };
     int err = tmpfs_create(plat_info.ram_total / 16, NULL, 0, 0755, &dev_super);

@@ -129,8 +129,8 @@ void fd_close_on_exec(struct fd_table *t);
 struct fs_names {
     struct fs_context *(*context_create)(void);
     int (*chdir)(struct fs_context *c, struct file *dir, const char *path);
-    void (*put)(struct file *f);                           // a named file's last reference
-    void (*closed_by)(struct file *f, const void *owner);  // a descriptor of `owner` was closed
+    void (*put)(struct file *f);                          // a named file's last reference
+    void (*closed_by)(struct file *f, const void *owner); // a descriptor of `owner` was closed
     // Sockets with names, as vfs_bind_socket() and its kin below.
     int (*bind_socket)(struct fs_context *c, const char *path, unsigned mode, void *sock,
                        void (*gone)(void *sock));

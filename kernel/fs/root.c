@@ -126,9 +126,10 @@ int fs_mount_root(void)
     fs_names = &names;
     int err = mount_all();
     if (err)
-        log_error("the root file system cannot be mounted (error %d): give the machine an EROFS image "
-                  "as its module (QEMU: -initrd root.erofs)",
-                  -err);
+        log_error(
+            "the root file system cannot be mounted (error %d): give the machine an EROFS image "
+            "as its module (QEMU: -initrd root.erofs)",
+            -err);
     return err;
 }
 

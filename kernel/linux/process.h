@@ -147,6 +147,8 @@ int procfs_fill_net(void); // only where the network is linked (net_proc)
 // futex.c
 // FUTEX_WAKE on a user word of the current process: threads woken, or -errno.
 long futex_wake(uint32_t *uaddr, bool shared, unsigned n, uint32_t bitset);
+// process.c: number 1, without memory and threads. NULL: memory is short.
+struct process *process_create(void);
 // exec.c: loads the program into a fresh space and starts it in the current thread. 0 never
 // returns.
 int exec_start(struct process *p, const char *path, const char *const argv[],

@@ -501,5 +501,6 @@ static int signal_init(void)
     thread_leaving.signals = thread_left;
     return signal_delivery_init();
 }
-// Who sends signals needs their delivery, and who sets handlers (LINK_NEEDS): signals come from outside too.
+// Who sends signals needs their delivery, and who sets handlers (LINK_NEEDS): signals come from
+// outside too.
 INIT_RECORD(INIT_LINUX, signal_init, signal_send);

@@ -323,7 +323,7 @@ SYSCALL(158, arch_prctl, int code, unsigned long addr)
 
     switch (code) {
     case 0x1002: // ARCH_SET_FS
-        if (addr >= LITH_USER_END)
+        if (addr >= arch_user_end)
             return -EPERM;
         arch_fs_base_set(addr);
         current_lt()->thread->arch.fs_base = addr;

@@ -173,8 +173,9 @@ static int autobind(struct unix_sock *u)
 // Only in link mode: nothing else of the program opens files by name.
 static int no_names(void)
 {
-    log_warn("AF_UNIX socket with a path: this program is linked without the file system; open or stat "
-             "anything by name to have it");
+    log_warn(
+        "AF_UNIX socket with a path: this program is linked without the file system; open or stat "
+        "anything by name to have it");
     return -EOPNOTSUPP;
 }
 

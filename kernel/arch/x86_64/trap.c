@@ -75,9 +75,9 @@ void arch_trap_kernel(struct regs *r, unsigned vector, uint64_t error)
         __asm__ volatile("pause");
 }
 
-// The way out with work to do. True: leave at once, with the interrupt mask set. That is for a program
-// that was interrupted in a gate of link mode: it is as good as in its call, which does the work when
-// it is over, or wants to sleep.
+// The way out with work to do. True: leave at once, with the interrupt mask set. That is for a
+// program that was interrupted in a gate of link mode: it is as good as in its call, which does the
+// work when it is over, or wants to sleep.
 bool arch_exit_work(struct regs *r);
 bool arch_exit_work(struct regs *r)
 {
@@ -95,9 +95,11 @@ extern size_t arch_zero(void *dst, size_t n);
 extern long arch_user_strncpy(char *dst, const char *src, size_t size);
 extern int arch_user_cmpxchg32(uint32_t *uaddr, uint32_t *old, uint32_t desired);
 
+uint64_t arch_user_end = LITH_USER_END;
+
 bool user_range_ok(const void *p, size_t n)
 {
-    return (uintptr_t)p < LITH_USER_END && n <= LITH_USER_END - (uintptr_t)p;
+    return (uintptr_t)p < arch_user_end && n <= arch_user_end - (uintptr_t)p;
 }
 
 int copy_recover(void *dst, const void *src, size_t n)
@@ -129,7 +131,7 @@ ssize_t_k strncpy_in(char *dst, const char *user_src, size_t size)
 {
     if (!user_range_ok(user_src, 1))
         return -EFAULT;
-    size_t room = LITH_USER_END - (uintptr_t)user_src;
+    size_t room = arch_user_end - (uintptr_t)user_src;
     long n = arch_user_strncpy(dst, user_src, MIN(size, room));
     return n == -ENAMETOOLONG && room < size ? -EFAULT : n;
 }
