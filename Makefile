@@ -9,6 +9,7 @@ CFLAGS_COMMON := -std=gnu11 -g -MMD -MP -I. $(CFLAGS_WARN)
 
 include tools/kernel.mk
 include tools/host.mk
+include tools/libc.mk
 include tools/monitor.mk
 include tools/tests.mk
 include tools/svm.mk
