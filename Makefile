@@ -12,6 +12,7 @@ include tools/host.mk
 include tools/libc.mk
 include tools/monitor.mk
 include tools/tests.mk
+include tools/link-tests.mk
 include tools/svm.mk
 include tools/native.mk
 include tools/apps.mk

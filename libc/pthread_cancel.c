@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
-// pthread_cancel: musl's, but a cancellation point has its gate where musl has a number. musl's function
-// that takes the number is made static by another name, and dropped as unused.
+// pthread_cancel: musl's, but a cancellation point has its gate where musl has a number. musl's
+// function that takes the number is made static by another name, and dropped as unused.
 #define _GNU_SOURCE
 #include <string.h>
 #include "pthread_impl.h"

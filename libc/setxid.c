@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: ISC
-// setuid and its like: Linux changes one thread's ids, POSIX the process's. Every thread makes the call,
-// through musl's __synccall. musl's own setxid.c carries the call's number; this one carries its gate.
+// setuid and its like: Linux changes one thread's ids, POSIX the process's. Every thread makes the
+// call, through musl's __synccall. musl's own setxid.c carries the call's number; this one carries
+// its gate.
 #include <signal.h>
 #include <unistd.h>
 #include "syscall.h"

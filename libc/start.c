@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: ISC
 // The program's start: lith_main is called by the kernel, on the program's stack, with what a Linux
-// process finds at its entry: argc, argv, environment, auxiliary vector. It takes the place of musl's
-// crt1 and __libc_start_main. Other than musl's it opens no descriptors for set-id programs, which
-// would bring poll and open into every program: an image is started by whoever owns it.
+// process finds at its entry: argc, argv, environment, auxiliary vector. It takes the place of
+// musl's crt1 and __libc_start_main. Other than musl's it opens no descriptors for set-id programs,
+// which would bring poll and open into every program: an image is started by whoever owns it.
 #include <elf.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
-// Cancellation points, in a program that cancels no thread: just the call. libc/pthread_cancel.c has
-// the functions that take the place of these two when it is linked.
+// Cancellation points, in a program that cancels no thread: just the call. libc/pthread_cancel.c
+// has the functions that take the place of these two when it is linked.
 #include "syscall.h"
 
 static long call(__gate_fn *gate, long a, long b, long c, long d, long e, long f)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: ISC
-// The thread pointer. musl calls this before the pointer is set, so it is compiled without stack protector.
+// The thread pointer. musl calls this before the pointer is set, so it is compiled without stack
+// protector.
 #include "pthread_impl.h"
 
 int __set_thread_area(void *p)

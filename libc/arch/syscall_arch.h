@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: ISC
-// syscall_arch: how musl reaches the kernel in link mode. It stands in front of musl's own header of this
-// name; musl's src/internal/syscall.h includes it before anything else.
+// syscall_arch: how musl reaches the kernel in link mode. It stands in front of musl's own header
+// of this name; musl's src/internal/syscall.h includes it before anything else.
 //
-// A call whose number is a constant becomes a direct call of gate_<name>, so that the linker sees which
-// kernel calls a program uses: the table below is folded away. A number that is known only at run time
-// goes to gate_syscall. There is no `syscall` instruction in this libc.
+// A call whose number is a constant becomes a direct call of gate_<name>, so that the linker sees
+// which kernel calls a program uses: the table below is folded away. A number that is known only at
+// run time goes to gate_syscall. There is no `syscall` instruction in this libc.
 //
-// musl's cancellation points and its setxid pass numbers on to functions. Those functions take the gate
-// itself here: musl's names for them are defined below as inline functions that do the exchange, which
-// comes before musl declares them.
+// musl's cancellation points and its setxid pass numbers on to functions. Those functions take the
+// gate itself here: musl's names for them are defined below as inline functions that do the
+// exchange, which comes before musl declares them.
 #ifndef LITH_SYSCALL_ARCH_H
 #define LITH_SYSCALL_ARCH_H
 
@@ -74,8 +74,8 @@ __GATE_INLINE long __syscall0(long n)
 
 // Cancellation points (libc/syscall_cp.c). close is none once it has begun: it must not be
 // cancelled after it was interrupted, because the descriptor is gone by then.
-__attribute__((__visibility__("hidden"))) long __syscall_cp_gate(__gate_fn *gate, long a, long b, long c,
-                                                                 long d, long e, long f);
+__attribute__((__visibility__("hidden"))) long __syscall_cp_gate(__gate_fn *gate, long a, long b,
+                                                                 long c, long d, long e, long f);
 __attribute__((__visibility__("hidden"))) long __syscall_cp_close(__gate_fn *gate, long a);
 // Not inlined, not a constant: there is no such call, and the linker would say so.
 #define __CP_INLINE extern __inline __attribute__((__always_inline__, __gnu_inline__, __unused__))
@@ -87,7 +87,8 @@ __CP_INLINE long __syscall_cp(long n, long a, long b, long c, long d, long e, lo
 }
 
 // setuid and its like (libc/setxid.c).
-__attribute__((__visibility__("hidden"))) int __setxid_gate(__gate_fn *gate, long a, long b, long c);
+__attribute__((__visibility__("hidden"))) int __setxid_gate(__gate_fn *gate, long a, long b,
+                                                            long c);
 __CP_INLINE int __setxid(int n, int a, int b, int c)
 {
     return __setxid_gate(__gates[n], a, b, c);
