@@ -14,8 +14,9 @@
 #define AUX_WORDS   40
 
 extern void lith_main(long *sp) __attribute__((noreturn));
-extern char link_tls_start[], link_tls_end[]; // link.ld: the initial image of thread-local storage
-extern char link_tls_size[], link_tls_align[]; // absolute: bytes with the zeroed part, alignment
+// kernel.ld: the initial image of thread-local storage; its bytes, those with the zeroed part, alignment.
+extern char link_tls_image[];
+extern const uint64_t link_tls[3];
 
 static uint8_t *stack_top;
 static Elf64_Phdr headers[2]; // what the libc looks for: run-time addresses, base 0
@@ -66,10 +67,10 @@ static long *build_stack(struct process *p)
 {
     uint64_t random[2] = {random_u64(), random_u64()};
     headers[0] = (Elf64_Phdr){.p_type = PT_TLS,
-                              .p_vaddr = (uintptr_t)link_tls_start,
-                              .p_filesz = (uint64_t)(link_tls_end - link_tls_start),
-                              .p_memsz = (uintptr_t)link_tls_size,
-                              .p_align = (uintptr_t)link_tls_align};
+                              .p_vaddr = (uintptr_t)link_tls_image,
+                              .p_filesz = link_tls[0],
+                              .p_memsz = link_tls[1],
+                              .p_align = link_tls[2]};
     headers[1] = (Elf64_Phdr){.p_type = PT_GNU_STACK, .p_memsz = STACK_BYTES};
     stack_top -= sizeof(random);
     memcpy(stack_top, random, sizeof(random));

@@ -69,7 +69,16 @@ void arch_tables_init(unsigned ring)
     __builtin_memcpy(ist + 1, &(uint64_t){(uintptr_t)exc_stack_top}, 8);
     __builtin_memcpy(ist + 2, &(uint64_t){(uintptr_t)df_stack_top}, 8);
 
-    uint64_t tss = (uintptr_t)arch_tss, limit = (uint64_t)(arch_tss_end - arch_tss) - 1;
+    static const uint64_t segments[] = {[LITH_SEL_KCODE / 8] = 0x00af9b000000ffff,
+                                        [LITH_SEL_KDATA / 8] = 0x00cf93000000ffff,
+                                        [LITH_SEL_UDATA / 8 - 1] = 0x00cffb000000ffff,
+                                        [LITH_SEL_UDATA / 8] = 0x00cff3000000ffff,
+                                        [LITH_SEL_UCODE / 8] = 0x00affb000000ffff};
+    __builtin_memcpy(arch_gdt, segments, sizeof(segments));
+    uint64_t tss_bytes = (uint64_t)(arch_tss_end - arch_tss);
+    uint64_t tss = (uintptr_t)arch_tss, limit = tss_bytes - 1;
+    *(uint16_t *)(void *)(arch_tss + 0x66) = 0x68; // the I/O bitmap: all zero, all allowed
+    arch_tss[tss_bytes - 1] = (char)0xff;
     uint64_t *d = (uint64_t *)(void *)(arch_gdt + LITH_SEL_TSS);
     d[0] = (limit & 0xffff) | (tss & 0xffffff) << 16 | 0x89ull << 40 | ((limit >> 16) & 15) << 48 |
            ((tss >> 24) & 0xff) << 56;

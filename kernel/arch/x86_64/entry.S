@@ -9,7 +9,7 @@
 // looks at the notes, so the local APIC holds further ones of its class back meanwhile, and no second
 // interrupt can land on the interrupt stack before the first left it.
 
-#include "arch/x86_64/entry.h"
+#include "arch/x86_64/entry.inc"
 
     .section .text.entry, "ax"
     .global gate_leave
@@ -381,29 +381,19 @@ arch_irq_stubs:
     .quad irq_\n
     .endr
 
-// --- descriptor tables and stacks ---
-    .section ro_after_init, "aw"
+// --- descriptor tables and stacks. The tables are filled by arch_tables_init, then read-only ---
+    .section .bss.ro_after_init, "aw", @nobits
     .balign 4096
     .global arch_gdt, arch_gdt_end, arch_idt, arch_tss, arch_tss_end
 arch_gdt:
-    .quad 0, 0
-    .quad 0x00af9b000000ffff    // 0x10 kernel code
-    .quad 0x00cf93000000ffff    // 0x18 kernel data
-    .quad 0x00cffb000000ffff    // 0x20
-    .quad 0x00cff3000000ffff    // 0x28 user data
-    .quad 0x00affb000000ffff    // 0x30 user code
-    .quad 0
-    .quad 0, 0                  // 0x40 TSS, filled by arch_tables_init
+    .skip 80                    // up to 0x40: the TSS
 arch_gdt_end:
     .balign 16
 arch_idt:
-    .fill 256 * 16
+    .skip 256 * 16
     .balign 16
 arch_tss:
-    .fill 0x66
-    .word 0x68                  // I/O permission bitmap: ports 0 to 0x1fff are allowed
-    .fill 0x400
-    .byte 0xff
+    .skip 0x68 + 0x401          // with the I/O permission bitmap, ports 0 to 0x1fff, and its end mark
 arch_tss_end:
 
     .section .bss, "aw", @nobits

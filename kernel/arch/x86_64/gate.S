@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
 // Gates of binary mode: what the calls lead to that the rewriter puts in a program (abi/gate.h), and LSTAR.
-#include "arch/x86_64/entry.h"
+#include "arch/x86_64/entry.inc"
 
     .section .text.gate, "ax"
     .global gate_heads_start, gate_heads_end, gate_jump
