@@ -13,7 +13,9 @@ trap 'rm -rf "$work"' EXIT
     grep -ohE '__lith_[a-z0-9_]+' "$(dirname "$out")/link.ld" | sed 's/^__lith_//'
 } | grep -vE "$exports" | sort -u | awk '{print $1, "__lith_" $1}' >"$work/names"
 for object in "$@"; do
-    name=${object#*/obj/kernel/}
+    name=${object#*/obj/}
+    name=${name#link/}
+    name=${name#kernel/}
     name=${name%.?.o}
     name=${name//\/x86_64/}
     objcopy --redefine-syms="$work/names" "$object" "$work/$(dirname "$name" | tr / _)__$(basename "$name").o"

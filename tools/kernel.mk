@@ -7,8 +7,8 @@ KERNEL_CFLAGS := $(CFLAGS_COMMON) -O2 -Ikernel -ffreestanding -fno-strict-aliasi
     -mgeneral-regs-only -mno-red-zone -fPIE -fvisibility=hidden -mcmodel=small \
     -fstack-protector-strong -mstack-protector-guard=global -fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
     -ffunction-sections -fdata-sections -fcf-protection=none -fno-builtin-malloc -fno-jump-tables
-KERNEL_LDFLAGS := -pie --no-dynamic-linker -Bsymbolic --gc-sections -z start-stop-gc -z separate-code \
-    -z relro -z noexecstack --apply-dynamic-relocs -z max-page-size=4096 --build-id=sha1 \
+KERNEL_LDFLAGS := -pie --no-dynamic-linker -Bsymbolic --gc-sections -z start-stop-gc -z noseparate-code \
+    -z relro -z noexecstack --apply-dynamic-relocs -z max-page-size=4096 --build-id=sha1 --pack-dyn-relocs=relr \
     -T $(B)/kernel/kernel.ld
 
 .PHONY: kernel kernel-objs
@@ -35,8 +35,16 @@ LINK_EXPORTS := ^(gate_|sys_|lith_|link_gate|link_unknown)
 $(B)/lib/link.ld: kernel/kernel.ld
 	@mkdir -p $(@D)
 	$(CC) -E -P -x c -DLINK_MODE -o $@ $<
-$(B)/lib/liblith.a: $(KERNEL_OBJS) $(B)/lib/link.ld tools/archive.sh
-	tools/archive.sh $@ '$(LINK_EXPORTS)' $(KERNEL_OBJS)
+# Its C files are compiled for size, but for those on a packet's way; an assertion there says where, not what.
+LINK_OBJS := $(patsubst %.c,$(B)/obj/link/%.c.o,$(filter %.c,$(KERNEL_SRCS))) $(patsubst %.S,$(B)/obj/%.S.o,$(filter %.S,$(KERNEL_SRCS)))
+LINK_FAST := kernel/net/% kernel/dev/% kernel/sched/wait.c kernel/sched/runq.c kernel/linux/epoll.c kernel/linux/socket% kernel/fs/iov.c kernel/lib/string.c kernel/lib/hash.c
+$(B)/lib/liblith.a: $(LINK_OBJS) $(B)/lib/link.ld tools/archive.sh
+	tools/archive.sh $@ '$(LINK_EXPORTS)' $(LINK_OBJS)
+$(B)/obj/link/%.c.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(KERNEL_CFLAGS) -DLITH_LINK -fstack-protector $(if $(filter $(LINK_FAST),$<),,-Os) -c $< -o $@
+$(B)/obj/link/kernel/linux/table.c.o: $(B)/gen/syscalls.inc
+-include $(LINK_OBJS:.o=.d)
 kernel: $(B)/lib/liblith.a
 $(B)/obj/kernel/%.c.o: kernel/%.c
 	@mkdir -p $(@D)

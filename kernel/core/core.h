@@ -25,11 +25,20 @@ void log_write(enum log_level level, const char *fmt, ...) __attribute__((format
 
 // --- panic: report for a person, then exit with status 134 ---
 void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+#ifdef LITH_LINK // small: the address in the report says which (lith symbolize)
+void assertion_failed(void) __attribute__((noreturn, cold));
+#define ASSERT(x)               \
+    do {                        \
+        if (unlikely(!(x)))     \
+            assertion_failed(); \
+    } while (0)
+#else
 #define ASSERT(x)                                                          \
     do {                                                                   \
         if (unlikely(!(x)))                                                \
             panic("assertion failed: %s (%s:%d)", #x, __FILE__, __LINE__); \
     } while (0)
+#endif
 // The report of a fault in kernel or program: cause, address and what lies there, thread,
 // registers, backtrace. `title` is the first line ("page fault: write to read-only page ...").
 // addr: what was accessed; REPORT_NO_ADDRESS where the fault has none.

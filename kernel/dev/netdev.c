@@ -12,6 +12,9 @@ void netdev_use(void (*attach)(struct netdev *d))
 
 static int netdev_init(void)
 {
-    return netdev_attach ? virtio_net_probe() : 0;
+    if (!netdev_attach)
+        return 0;
+    plat_find_devices();
+    return virtio_net_probe();
 }
 INIT_RECORD(INIT_DEV, netdev_init, netdev_use);

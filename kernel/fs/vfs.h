@@ -10,6 +10,7 @@
 #define LITH_FS_VFS_H
 
 #include <asm/fcntl.h>
+#include <asm/ioctls.h>
 #include <linux/errno.h>
 #include <linux/eventpoll.h>
 #include <linux/fcntl.h>

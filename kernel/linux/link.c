@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: ISC
-// Start in link mode: the program is part of the image. What a Linux kernel would have made for it is made
-// here: a process with a stack, argc, argv, envp and the auxiliary vector, and the console as
-// descriptors 0 to 2; then lith_main() of the libc runs as the program's first code.
+// Start in link mode: the program is part of the image. What a Linux kernel would have made for it
+// is made here: a process with a stack, argc, argv, envp and the auxiliary vector, and the console
+// as descriptors 0 to 2; then lith_main() of the libc runs as the program's first code.
 #include <asm-generic/errno.h>
 #include <linux/auxvec.h>
 #include <linux/elf.h>
@@ -14,7 +14,8 @@
 #define AUX_WORDS   40
 
 extern void lith_main(long *sp) __attribute__((noreturn));
-// kernel.ld: the initial image of thread-local storage; its bytes, those with the zeroed part, alignment.
+// kernel.ld: the initial image of thread-local storage; its bytes, those with the zeroed part,
+// alignment.
 extern char link_tls_image[];
 extern const uint64_t link_tls[3];
 
@@ -39,7 +40,10 @@ static void fault_ends(unsigned vector, uint64_t error, uint64_t addr, struct re
 {
     char title[96];
     lib_snprintf(title, sizeof(title), "program ended by %s%s", report_exception_name(vector),
-                 vector != 14 ? "" : error & 2 ? " (write)" : error & 16 ? " (execute)" : " (read)");
+                 vector != 14 ? ""
+                 : error & 2  ? " (write)"
+                 : error & 16 ? " (execute)"
+                              : " (read)");
     report_fault(title, r, vector == 14 ? addr : REPORT_NO_ADDRESS);
     plat_exit(vector == 14 || vector == 13 ? 128 + 11 : vector == 6 ? 128 + 4 : 128 + 8);
 }
@@ -93,12 +97,20 @@ static long *build_stack(struct process *p)
         *v++ = (long)push_string(boot_config.envp[i]);
     *v++ = 0;
     const uint64_t aux[] = {
-        AT_PAGESZ, PAGE_SIZE,  AT_CLKTCK, 100,    AT_PHDR,   (uintptr_t)headers,
-        AT_PHENT,  sizeof(headers[0]),    AT_PHNUM, ARRAY_LEN(headers),
-        AT_UID,    p->uid,     AT_EUID,   p->uid, AT_GID,    p->gid,
-        AT_EGID,   p->gid,     AT_SECURE, 0,      AT_RANDOM, at_random,
-        AT_EXECFN, name,       AT_MINSIGSTKSZ,    1024 + arch_fpu_size() + 128,
-        AT_NULL,   0,
+        AT_PAGESZ,      PAGE_SIZE,
+        AT_CLKTCK,      100,
+        AT_PHDR,        (uintptr_t)headers,
+        AT_PHENT,       sizeof(headers[0]),
+        AT_PHNUM,       ARRAY_LEN(headers),
+        AT_UID,         p->uid,
+        AT_EUID,        p->uid,
+        AT_GID,         p->gid,
+        AT_EGID,        p->gid,
+        AT_SECURE,      0,
+        AT_RANDOM,      at_random,
+        AT_EXECFN,      name,
+        AT_MINSIGSTKSZ, 1024 + arch_fpu_size() + 128,
+        AT_NULL,        0,
     };
     compile_assert(aux_fits, ARRAY_LEN(aux) <= AUX_WORDS && ARRAY_LEN(aux) <= 64);
     memcpy(v, aux, sizeof(aux));
@@ -167,7 +179,8 @@ static void run(void)
     struct process *p = process_create();
     if (!p)
         panic("the program's process cannot be made: give it more memory (-m)");
-    const char *path = boot_config.argc ? boot_config.argv[0] : "program", *name = strrchr(path, '/');
+    const char *path = boot_config.argc ? boot_config.argv[0] : "program",
+               *name = strrchr(path, '/');
     lib_strlcpy(p->comm, name ? name + 1 : path, sizeof(p->comm));
     p->exe = kstrdup(path);
     process_init = p;

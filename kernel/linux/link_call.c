@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: ISC
-// Link mode: calls by a number that is only known when they are made (syscall(2)), and calls that this
-// kernel does not have (libnosys.a). Only programs with such calls have this, and with the first kind
-// the whole table.
+// Link mode: calls by a number that is only known when they are made (syscall(2)), and calls that
+// this kernel does not have (libnosys.a). Only programs with such calls have this, and with the
+// first kind the whole table.
 #include <asm-generic/errno.h>
 #include "linux/process.h"
 
-// gate_syscall(nr, a, b, c, d, e, f): the number goes where link_gate expects it, arguments move down.
+// gate_syscall(nr, a, b, c, d, e, f): the number goes where link_gate expects it, arguments move
+// down.
 __asm__(".pushsection .text.gates.syscall,\"ax\",@progbits\n\t"
         ".globl gate_syscall\n\t.type gate_syscall,@function\n"
         "gate_syscall:\n\t"

@@ -14,6 +14,8 @@ struct plat_range {
 };
 // A virtio device, either behind virtio-mmio registers (mmio != NULL) or pre-configured by our
 // monitor.
+// Finds the machine's devices (plat_info.dev); once, by whoever can use one.
+void plat_find_devices(void);
 struct plat_dev {
     volatile void *mmio;          // registers, mapped; or NULL
     const struct lith_dev *ready; // abi/boot.h, when mmio is NULL

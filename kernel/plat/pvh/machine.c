@@ -123,7 +123,7 @@ bool ioapic_route(unsigned irq, unsigned vector)
 }
 
 // --- devices: virtio_mmio.device=SIZE@ADDR:IRQ on the command line ---
-void pvh_find_devices(const char *cmdline)
+static void find_mmio(const char *cmdline)
 {
     static const char key[] = "virtio_mmio.device=";
     for (const char *p = cmdline; *p;) {
@@ -152,4 +152,11 @@ void pvh_find_devices(const char *cmdline)
             vector = 0;
         plat_info.dev[plat_info.dev_count++] = (struct plat_dev){regs, NULL, vector};
     }
+}
+
+// Our own monitor says at start what there is.
+void plat_find_devices(void)
+{
+    if (plat_machine == &machine_pvh)
+        find_mmio(plat_info.config);
 }

@@ -193,7 +193,6 @@ __attribute__((no_stack_protector)) void plat_pvh_start(uint64_t start_info_pa, 
     if (!khz)
         die("lith: the TSC's rate is not known on this machine\n");
     clock_init(khz, entry_tsc, 0, entry_tsc);
-    pvh_find_devices(cmdline);
     pvh_control_init();
     if (plat_info.ring == 3) {
         __asm__ volatile("wrmsr" ::"c"(MSR_GSBASE), "a"(0), "d"(0));
