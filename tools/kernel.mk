@@ -37,7 +37,7 @@ $(B)/lib/link.ld: kernel/kernel.ld
 	$(CC) -E -P -x c -DLINK_MODE -o $@ $<
 # Its C files are compiled for size, but for those on a packet's way; an assertion there says where, not what.
 LINK_OBJS := $(patsubst %.c,$(B)/obj/link/%.c.o,$(filter %.c,$(KERNEL_SRCS))) $(patsubst %.S,$(B)/obj/%.S.o,$(filter %.S,$(KERNEL_SRCS)))
-LINK_FAST := kernel/net/% kernel/dev/% kernel/sched/wait.c kernel/sched/runq.c kernel/linux/epoll.c kernel/linux/socket% kernel/fs/iov.c kernel/lib/string.c kernel/lib/hash.c
+LINK_FAST := kernel/mm/page.c kernel/net/% kernel/dev/% kernel/sched/wait.c kernel/sched/runq.c kernel/linux/epoll.c kernel/linux/socket% kernel/fs/iov.c kernel/lib/string.c kernel/lib/hash.c
 $(B)/lib/liblith.a: $(LINK_OBJS) $(B)/lib/link.ld tools/archive.sh
 	tools/archive.sh $@ '$(LINK_EXPORTS)' $(LINK_OBJS)
 $(B)/obj/link/%.c.o: %.c

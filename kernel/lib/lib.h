@@ -150,4 +150,12 @@ uint64_t lib_siphash(const uint64_t key[2], const void *data, size_t len);
 void lib_chacha20_block(const uint32_t key[8], uint32_t counter, const uint32_t nonce[3],
                         uint8_t out[64]);
 
+// -ffreestanding takes the compiler's knowledge of these away; this gives it back: copies of a few
+// bytes become moves.
+#ifndef LITH_HOSTED
+#define LIB_SHORT(n)    (__builtin_constant_p(n) && (n) <= 32)
+#define memcpy(d, s, n) (LIB_SHORT(n) ? __builtin_memcpy(d, s, n) : (memcpy)(d, s, n))
+#define memset(d, c, n) (LIB_SHORT(n) ? __builtin_memset(d, c, n) : (memset)(d, c, n))
+#endif
+
 #endif

@@ -27,7 +27,10 @@ static struct list_head *bucket_of(struct futex_key key)
 {
     uint64_t h = key.addr * 0x9e3779b97f4a7c15ull;
 
-    return &buckets[h >> 57];
+    struct list_head *b = &buckets[h >> 57];
+    if (!b->next) // its first use
+        list_init(b);
+    return b;
 }
 
 static int futex_key(uint32_t *uaddr, bool shared, struct futex_key *out)
@@ -368,8 +371,6 @@ SYSCALL(273, set_robust_list, void *head, size_t len)
 
 static int futex_init(void)
 {
-    for (unsigned i = 0; i < FUTEX_BUCKETS; i++)
-        list_init(&buckets[i]);
     thread_leaving.wake = futex_wake;
     return 0;
 }

@@ -26,42 +26,44 @@ static size_t fpu_size = 512;
 static uint64_t xcr0; // 0: FXSAVE only
 static bool have_fsgsbase, have_rdrand, have_rdseed, have_xsaveopt;
 
-struct idt_gate {
-    uint16_t offset_low, selector;
-    uint8_t ist, type;
-    uint16_t offset_mid;
-    uint32_t offset_high, zero;
-};
+// A 64-bit gate with DPL 3: a trap gate (int3 of programs, and interrupts that stay enabled) or an
+// interrupt gate. Intel SDM volume 3, 6.14.1.
+#define GATE_TRAP      0xefull
+#define GATE_INTERRUPT 0xeeull
 
-static void set_gate(unsigned vector, uint64_t target, unsigned selector, unsigned ist)
+static void set_gates(unsigned vector, const uint64_t *targets, unsigned count, uint64_t kind)
 {
-    struct idt_gate *g = (struct idt_gate *)(void *)arch_idt + vector;
-    *g = (struct idt_gate){
-        .offset_low = (uint16_t)target,
-        .selector = (uint16_t)selector,
-        .ist = (uint8_t)ist,
-        .type = 0xef, // 64-bit trap gate, DPL 3: int3 of programs, and interrupts that stay enabled
-        .offset_mid = (uint16_t)(target >> 16),
-        .offset_high = (uint32_t)(target >> 32),
-    };
+    uint64_t *gate = (uint64_t *)(void *)arch_idt + 2 * vector;
+    for (; count; count--, gate += 2) {
+        uint64_t target = *targets++;
+        gate[0] = kind | (target & 0xffff) | (target & 0xffff0000) << 32;
+        gate[1] = target >> 32;
+    }
+}
+
+static void set_gate(unsigned vector, void (*target)(void), uint64_t kind)
+{
+    uint64_t at = (uintptr_t)target;
+    set_gates(vector, &at, 1, kind);
 }
 
 void arch_tables_init(unsigned ring)
 {
-    unsigned sel = ring ? LITH_SEL_UCODE : LITH_SEL_KCODE;
-    for (unsigned v = 0; v < 32; v++)
-        set_gate(v, arch_exc_stubs[v], sel, v == 8 || v == 2 || v == 18 ? 3 : 2);
-    for (unsigned v = 0; v < 16; v++)
-        set_gate(0x20 + v, arch_irq_stubs[v], sel, 1);
-    if (ring) { // these two need one privileged instruction each
-        set_gate(3, (uintptr_t)ring0_breakpoint, LITH_SEL_KCODE, 2);
-        set_gate(VECTOR_PF, (uintptr_t)ring0_page_fault, LITH_SEL_KCODE, 2);
-        // Interrupt gates: an interrupt's gate leads to ring 3 and is #GP while a stub runs in
-        // ring 0. The stubs' own iretq sets IF again.
-        ((struct idt_gate *)(void *)arch_idt)[3].type = 0xee;
-        ((struct idt_gate *)(void *)arch_idt)[VECTOR_PF].type = 0xee;
+    uint64_t kind = (uint64_t)(ring ? LITH_SEL_UCODE : LITH_SEL_KCODE) << 16 | GATE_TRAP << 40;
+    static const uint8_t own_stack[] = {2, 8, 18}; // NMI, double fault, machine check: IST 3
+    set_gates(0, arch_exc_stubs, 32, kind | 2ull << 32);
+    for (unsigned i = 0; i < ARRAY_LEN(own_stack); i++)
+        set_gates(own_stack[i], &arch_exc_stubs[own_stack[i]], 1, kind | 3ull << 32);
+    set_gates(0x20, arch_irq_stubs, 16, kind | 1ull << 32);
+    if (ring) {
+        // These two need one privileged instruction each. Interrupt gates: an interrupt's gate
+        // leads to ring 3 and is #GP while a stub runs in ring 0. The stubs' own iretq sets IF
+        // again.
+        uint64_t ring0 = (uint64_t)LITH_SEL_KCODE << 16 | GATE_INTERRUPT << 40 | 2ull << 32;
+        set_gate(3, ring0_breakpoint, ring0);
+        set_gate(VECTOR_PF, ring0_page_fault, ring0);
     }
-    set_gate(0xff, (uintptr_t)irq_spurious, sel, 1);
+    set_gate(0xff, irq_spurious, kind);
 
     uint64_t *ist = (uint64_t *)(void *)(arch_tss + 0x24);
     __builtin_memcpy(arch_tss + 4, &(uint64_t){(uintptr_t)exc_stack_top}, 8); // rsp0

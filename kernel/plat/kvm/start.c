@@ -114,6 +114,7 @@ void plat_start_interrupts(void)
 {
     if (!lapic)
         lapic_init();
+    clock_measure_end();
     if (arch_ring == 0)
         __asm__ volatile("sti");
 }

@@ -52,7 +52,17 @@ pvh_start32:
     LINK pa_pvh_pdpt_direct, pa_pvh_pd_direct
     LINK pa_pvh_pdpt_low, pa_pvh_pd_low
     movl $0xa5, pa_pvh_pd_low       // 2 MiB, read and execute
-    mov $0xe7, %eax                 // 2 MiB, P W U A D
+    // The first GiB: one page where the CPU has such (start.c replaces it by what RAM there is), else 512.
+    mov %edi, %esp
+    mov $0x80000001, %eax
+    cpuid
+    mov %esp, %edi
+    bt $26, %edx
+    jnc 2f
+    movl $0xe7, pa_pvh_pdpt_direct
+    movl $NX_HIGH, pa_pvh_pdpt_direct + 4
+    jmp 3f
+2:  mov $0xe7, %eax                 // 2 MiB, P W U A D
     mov $pa_pvh_pd_direct, %ecx
 1:  mov %eax, (%ecx)
     movl $NX_HIGH, 4(%ecx)
@@ -61,7 +71,7 @@ pvh_start32:
     cmp $0x400000e7, %eax
     jb 1b
 
-    mov $pa_pvh_pml4, %eax
+3:  mov $pa_pvh_pml4, %eax
     mov %eax, %cr3
     mov $0x620, %eax                // PAE, OSFXSR, OSXMMEXCPT
     mov %eax, %cr4

@@ -44,10 +44,21 @@ static void die(const char *text)
 // The image's pages in the direct map: 4 KiB ones, read-only where text and constants are.
 static void protect_image(void)
 {
-    uint64_t *e = pvh_pt_direct, *end = e + 512 * pvh_image_tables;
+    uint64_t ram_end = MIN(plat_info.ram_end, FIRST_MAP);
+    if (pvh_pdpt_direct[0] & PTE_LARGE) { // entry.S: one page for the first GiB
+        for (uint64_t pa = 0, *pd = pvh_pd_direct; pa < ram_end; pa += 0x200000)
+            *pd++ = pa | PTE_P | PTE_W | PTE_U | PTE_A | PTE_D | PTE_LARGE | PTE_NX;
+        pvh_pdpt_direct[0] = kernel_pa_of(pvh_pd_direct) | PTE_P | PTE_W | PTE_U | PTE_A;
+    }
+    uint64_t *e = pvh_pt_direct,
+             *end = e + MIN(512 * pvh_image_tables, ALIGN_UP(ram_end, 4 * PAGE_SIZE) / PAGE_SIZE);
     uint64_t entry = PTE_P | PTE_U | PTE_A | PTE_NX | PTE_W | PTE_D, rw = PTE_W | PTE_D;
-    for (; e < end; entry += PAGE_SIZE)
-        *e++ = entry;
+    for (; e < end; e += 4, entry += 4 * PAGE_SIZE) { // start is short: four at a time
+        e[0] = entry;
+        e[1] = entry + PAGE_SIZE;
+        e[2] = entry + 2 * PAGE_SIZE;
+        e[3] = entry + 3 * PAGE_SIZE;
+    }
     e = pvh_pt_direct + pvh_image_pa / PAGE_SIZE;
     for (end = e + (symbols_end - kernel_start) / (long)PAGE_SIZE; e < end; e++)
         *e &= ~rw;
@@ -133,6 +144,10 @@ static unsigned choose_ring(void)
             return p[5] == '3' ? 3 : 0;
         p++;
     }
+    uint32_t r[4];
+    cpuid(0x40000000, 0, r);
+    if (r[1] == 0x54474354) // "TCGT": QEMU's emulation, the same in both rings
+        return 0;
     // An emulator translates the loop first, and any host may stop us in its middle: only slow each
     // time is slow.
     for (int try = 0; try < 3; try++) {
@@ -190,9 +205,10 @@ __attribute__((no_stack_protector)) void plat_pvh_start(uint64_t start_info_pa, 
     plat_set_page_source(pvh_early_page, NULL);
     lapic_init();
     uint64_t khz = clock_find_tsc_khz();
-    if (!khz)
+    if (khz)
+        clock_init(khz, entry_tsc, 0, entry_tsc);
+    else if (!clock_measure_start(entry_tsc))
         die("lith: the TSC's rate is not known on this machine\n");
-    clock_init(khz, entry_tsc, 0, entry_tsc);
     pvh_control_init();
     if (plat_info.ring == 3) {
         __asm__ volatile("wrmsr" ::"c"(MSR_GSBASE), "a"(0), "d"(0));
