@@ -96,6 +96,9 @@ struct lith_boot {
     uint32_t mem_count, dev_count;
     struct lith_mem mem[LITH_BOOT_MEM_MAX];
     struct lith_dev dev[LITH_BOOT_DEV_MAX];
+    // Bytes at config_gpa that are the kernel's: the text, and behind it room for a pointer to each
+    // of its words and four more. It decodes the text in place.
+    uint64_t config_room;
 };
 
 #define LITH_BOOT_LAPIC 1u // an in-kernel local APIC is there: timer and interrupts work

@@ -10,18 +10,21 @@ extern const struct init_record *const init_records_start[], *const init_records
 // Called when all records have run; set by the highest layer that is linked. Does not return.
 void (*kernel_run)(void);
 
-static char config_text[LITH_BOOTCONFIG_MAX];
-static const char *config_words[LITH_BOOTCONFIG_WORDS_MAX];
-
 static void read_config(void)
 {
     const char *error;
-    const char *from = plat_info.config ? plat_info.config : "";
-    if (lib_strlcpy(config_text, from, sizeof(config_text)) >= sizeof(config_text))
+    char *text = plat_info.config;
+    size_t len = strnlen(text, plat_info.config_room);
+    if (len >= LITH_BOOTCONFIG_MAX)
         panic("boot configuration longer than %d bytes", LITH_BOOTCONFIG_MAX - 1);
-    if (bootconfig_parse(config_text, sizeof(config_text), &boot_config, config_words,
-                         ARRAY_LEN(config_words), &error))
-        panic("boot configuration: bad word \"%s\" (abi/bootconfig.h lists the keys)", error);
+    // The text is decoded in place; the pointers to its words go behind it.
+    char *words = (char *)ALIGN_UP((uintptr_t)text + len + 1, sizeof(void *));
+    size_t room = MIN((size_t)(text + plat_info.config_room - words) / sizeof(void *),
+                      (size_t)LITH_BOOTCONFIG_WORDS_MAX);
+    if (words > text + plat_info.config_room ||
+        bootconfig_parse(text, len + 1, &boot_config, (const char **)(void *)words, room, &error))
+        panic("boot configuration: bad word \"%s\" (abi/bootconfig.h lists the keys)",
+              words > text + plat_info.config_room ? "" : error);
 }
 
 // Records in phase order; records of one phase in link order.

@@ -131,4 +131,8 @@ pvh_pdpt_direct: .skip 4096
 pvh_pd_direct:   .skip 4096
 pvh_pdpt_low:    .skip 4096
 pvh_pd_low:      .skip 4096
+    .section bss_config, "aw", @nobits // the last of the image: what the command line does not need is RAM
+    .global pvh_config, pvh_config_end
+pvh_config: .skip 65536 + 8 * 4096 + 64
+pvh_config_end:
     .section .note.GNU-stack, "", @progbits

@@ -25,8 +25,9 @@ struct hvm_memmap {
 extern char kernel_start[], kernel_end[], text_end[], symbols_end[];
 extern uint64_t pvh_pml4[], pvh_pdpt_direct[], pvh_pd_direct[], pvh_pt_direct[];
 extern const uint64_t pvh_image_pa,
-    pvh_image_tables; // where the image starts; tables in pvh_pt_direct
-static char cmdline[LITH_BOOTCONFIG_MAX];
+    pvh_image_tables;                       // where the image starts; tables in pvh_pt_direct
+extern char pvh_config[], pvh_config_end[]; // at the end of the image
+static uint64_t image_end; // physical: what is behind the used part of pvh_config is free
 
 static uint64_t kernel_pa_of(const void *p)
 {
@@ -80,7 +81,6 @@ static void add_ram(uint64_t start, uint64_t end)
 // Adds [start, end) without the holes: low memory, kernel image, module.
 static void add_usable(uint64_t start, uint64_t end, uint64_t mod, uint64_t mod_end)
 {
-    uint64_t image_end = pvh_image_pa + (uint64_t)(kernel_end - kernel_start);
     start = MAX(start, image_end); // what is below 1 MiB stays with the firmware's tables
     if (mod < end && mod_end > start) {
         add_ram(start, mod);
@@ -107,6 +107,24 @@ static void map_high_ram(void)
     }
 }
 
+// The command line, and behind it room for a pointer to each of its words.
+static void read_cmdline(const char *from)
+{
+    size_t words = 4;
+    char *to = pvh_config;
+    for (; *from && to < pvh_config + LITH_BOOTCONFIG_MAX; from++) {
+        words += *from == ' ';
+        *to++ = *from;
+    }
+    if (*from)
+        die("lith: the command line is longer than 64 KiB\n");
+    words = MIN(words + 1, (size_t)LITH_BOOTCONFIG_WORDS_MAX);
+    plat_info.config = pvh_config;
+    plat_info.config_room = (size_t)(to - pvh_config) + 8 + words * sizeof(void *);
+    image_end = ALIGN_UP(kernel_pa_of(pvh_config) + plat_info.config_room, PAGE_SIZE);
+    pvh_note_devices(pvh_config);
+}
+
 static void read_start_info(const struct hvm_start_info *si)
 {
     uint64_t mod = 0, mod_end = 0;
@@ -119,8 +137,7 @@ static void read_start_info(const struct hvm_start_info *si)
         mod = ALIGN_DOWN(m->pa, PAGE_SIZE);
         mod_end = ALIGN_UP(m->pa + m->size, PAGE_SIZE);
     }
-    if (si->cmdline_pa)
-        lib_strlcpy(cmdline, pa_to_va(si->cmdline_pa), sizeof(cmdline));
+    read_cmdline(si->cmdline_pa ? pa_to_va(si->cmdline_pa) : "");
     const struct hvm_memmap *map = pa_to_va(si->memmap_pa);
     for (uint32_t i = 0; i < si->memmap_entries; i++) {
         if (map[i].type != 1 || map[i].size == 0)
@@ -138,9 +155,9 @@ static void read_start_info(const struct hvm_start_info *si)
 // 200 instructions takes far below 100,000 cycles.
 static unsigned choose_ring(void)
 {
-    const char *p = cmdline;
+    const char *p = pvh_config;
     while ((p = strchr(p, 'r'))) {
-        if (!strncmp(p, "ring=", 5) && (p == cmdline || p[-1] == ' '))
+        if (!strncmp(p, "ring=", 5) && (p == pvh_config || p[-1] == ' '))
             return p[5] == '3' ? 3 : 0;
         p++;
     }
@@ -195,7 +212,6 @@ __attribute__((no_stack_protector)) void plat_pvh_start(uint64_t start_info_pa, 
     read_start_info(pa_to_va(start_info_pa));
     map_high_ram();
     protect_image();
-    plat_info.config = cmdline;
     plat_info.ram_zeroed = ram_is_fresh();
     plat_info.ring = choose_ring();
     arch_tables_init(plat_info.ring);
