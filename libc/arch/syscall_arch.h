@@ -77,10 +77,14 @@ __GATE_INLINE long __syscall0(long n)
 __attribute__((__visibility__("hidden"))) long __syscall_cp_gate(__gate_fn *gate, long a, long b,
                                                                  long c, long d, long e, long f);
 __attribute__((__visibility__("hidden"))) long __syscall_cp_close(__gate_fn *gate, long a);
-// Not inlined, not a constant: there is no such call, and the linker would say so.
+// gnu_inline: musl's declarations of these names may follow, and no function of the name is made.
 #define __CP_INLINE extern __inline __attribute__((__always_inline__, __gnu_inline__, __unused__))
+long __gate_number_unknown(void)
+    __attribute__((__error__("this call's number must be a constant")));
 __CP_INLINE long __syscall_cp(long n, long a, long b, long c, long d, long e, long f)
 {
+    if (!__builtin_constant_p(n))
+        return __gate_number_unknown();
     if (n == 3)
         return __syscall_cp_close(__gates[n], a);
     return __syscall_cp_gate(__gates[n], a, b, c, d, e, f);
@@ -91,6 +95,8 @@ __attribute__((__visibility__("hidden"))) int __setxid_gate(__gate_fn *gate, lon
                                                             long c);
 __CP_INLINE int __setxid(int n, int a, int b, int c)
 {
+    if (!__builtin_constant_p(n))
+        return (int)__gate_number_unknown();
     return __setxid_gate(__gates[n], a, b, c);
 }
 
