@@ -15,6 +15,8 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 logs=build/test-logs
+# QEMU rows are the emulated ones, also where KVM works: ring 0 there, and no luck with the host.
+export LITH_QEMU_ACCEL=${LITH_QEMU_ACCEL:-tcg}
 fuzz_seconds=${FUZZ_SECONDS:-30}
 program_seconds=${TEST_SECONDS:-900} # bound on any one test program
 passed=0 failed=0 skipped=0

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: ISC
 // Guest memory as the kernel finds it at start (abi/boot.h): the kernel's file mapped at
-// LITH_KERNEL_PHYS, the root file system above RAM, the first page tables, the boot block, and the
-// devices' queues. What the monitor adds lies below the kernel as long as it fits there, so that
-// a small instance keeps its RAM; untouched pages cost nothing.
+// the place that it names, the root file system above RAM, the first page tables, the boot block,
+// and the devices' queues. What the monitor adds lies below the kernel as long as it fits there, so
+// that a small instance keeps its RAM; untouched pages cost nothing.
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -34,12 +35,27 @@ struct placer {
     gpa_t low, high, end;
 };
 
+// What is said when --mem does not do: the image's size, and so what it would take.
+static const char *too_small(const struct monitor *m)
+{
+    static char text[160];
+    uint64_t need = round_up(m->kernel.phys + m->kernel.len + MIB / 4, MIB / 4);
+    snprintf(
+        text, sizeof text,
+        "%llu KiB of memory are too few: the program's image ends at %llu KiB; take %llu KiB or "
+        "more",
+        (unsigned long long)(m->ram_len / 1024),
+        (unsigned long long)((m->kernel.phys + m->kernel.len) / 1024),
+        (unsigned long long)(need / 1024));
+    return text;
+}
+
 static gpa_t place(struct placer *p, uint64_t len)
 {
     len = round_up(len, PAGE_SIZE);
-    gpa_t *cursor = len <= LITH_KERNEL_PHYS - p->low ? &p->low : &p->high;
+    gpa_t *cursor = len <= p->m->kernel.phys - p->low ? &p->low : &p->high;
     if (cursor == &p->high && len > p->end - p->high)
-        fatal("--mem is too small for this kernel");
+        fatal("%s", too_small(p->m));
     gpa_t at = *cursor;
     *cursor += len;
     return at;
@@ -85,7 +101,7 @@ static void build_page_tables(struct placer *p)
 {
     struct monitor *m = p->m;
     m->pml4_gpa = place(p, PAGE_SIZE);
-    uint64_t kernel_end = LITH_KERNEL_PHYS + m->kernel.len;
+    uint64_t kernel_end = m->kernel.phys + m->kernel.len;
     uint64_t split = round_up(kernel_end, LARGE); // below: 4 KiB pages in the direct map
 
     for (unsigned i = 0; i < m->mem.count; i++) {
@@ -101,7 +117,7 @@ static void build_page_tables(struct placer *p)
         const struct kernel_segment *s = &m->kernel.segment[i];
         uint64_t len = round_up(s->mem_len, PAGE_SIZE);
         uint64_t flags = PTE_PAGE | (s->write ? PTE_W : 0) | (s->exec ? 0 : PTE_NX);
-        gpa_t gpa = LITH_KERNEL_PHYS + s->offset;
+        gpa_t gpa = m->kernel.phys + s->offset;
         map_small(p, m->kernel_base + s->offset, gpa, len, flags);
         if (!s->write)
             map_small(p, LITH_DIRECT_BASE + gpa, gpa, len, PTE_PAGE | PTE_NX);
@@ -129,9 +145,9 @@ static void load_kernel(struct monitor *m, const struct options *o, uint8_t *ram
         fatal("cannot read the kernel %s: %s", path, strerror(errno));
     if (kernel_elf_parse(header, (size_t)got, o->kernel_len, &m->kernel, &why) != 0)
         fatal("kernel %s refused: %s", path, why);
-    if (m->kernel.len > low_len - LITH_KERNEL_PHYS)
-        fatal("--mem is too small for this kernel");
-    uint8_t *image = ram + LITH_KERNEL_PHYS;
+    if (m->kernel.phys > low_len || m->kernel.len > low_len - m->kernel.phys)
+        fatal("%s", too_small(m));
+    uint8_t *image = ram + m->kernel.phys;
     for (unsigned i = 0; i < m->kernel.count; i++) {
         const struct kernel_segment *s = &m->kernel.segment[i];
         if (s->file_len == 0)
@@ -206,7 +222,7 @@ void boot_load(struct monitor *m, const struct options *o)
         close(o->root_fd);
     }
 
-    struct placer p = {m, ram, PAGE_SIZE, LITH_KERNEL_PHYS + m->kernel.len, low_len};
+    struct placer p = {m, ram, PAGE_SIZE, m->kernel.phys + m->kernel.len, low_len};
     build_page_tables(&p);
     m->boot_gpa = place(&p, sizeof(struct lith_boot));
     m->boot = (struct lith_boot *)(void *)(ram + m->boot_gpa);
@@ -234,7 +250,7 @@ void boot_load(struct monitor *m, const struct options *o)
     b->version = LITH_BOOT_VERSION;
     b->size = sizeof *b;
     b->kernel_base = m->kernel_base;
-    b->kernel_gpa = LITH_KERNEL_PHYS;
+    b->kernel_gpa = m->kernel.phys;
     b->kernel_len = m->kernel.len;
     b->pml4_gpa = m->pml4_gpa;
     b->free_gpa = p.high;

@@ -34,8 +34,13 @@ static int add_segment(const Elf64_Phdr *ph, uint64_t file_len, struct kernel_im
         refuse("a segment is both writable and executable");
     if (!(ph->p_flags & PF_R))
         refuse("a segment is not readable");
-    if (image->count == 0)
+    if (image->count == 0) {
         image->link_base = ph->p_vaddr - in_page;
+        image->phys = ph->p_paddr - in_page;
+        if (ph->p_paddr < KERNEL_PHYS_MIN || image->phys % PAGE_SIZE ||
+            image->phys < KERNEL_PHYS_MIN || image->phys > KERNEL_PHYS_MAX)
+            refuse("its physical address is not a page between 64 KiB and 16 MiB");
+    }
     if (ph->p_vaddr < image->link_base)
         refuse("segments are not in ascending order");
     uint64_t offset = ph->p_vaddr - in_page - image->link_base;
@@ -88,9 +93,9 @@ int kernel_elf_parse(const uint8_t *header, size_t header_len, uint64_t file_len
             if (late_count == sizeof late / sizeof late[0])
                 refuse("too many notes");
             late[late_count++] = ph;
-        } else if (ph.p_type == PT_TLS || ph.p_type == PT_INTERP) {
-            refuse("it has thread-local storage or an interpreter");
-        }
+        } else if (ph.p_type == PT_INTERP) {
+            refuse("it has an interpreter");
+        } // PT_TLS is a linked program's own business
     }
     if (image->count == 0)
         refuse("it has no segments");

@@ -23,7 +23,7 @@
 #define GIB       (1ull << 30)
 
 #define LOW_RAM_END 0xc0000000ull // RAM below 4 GiB ends here: APIC registers lie above
-#define MEM_MIN     (4 * MIB)
+#define MEM_MIN     (1 * MIB)
 #define MEM_MAX     (1ull << 40) // 1 TiB: half of the kernel's direct map
 #define ROOT_MAX    (256 * GIB)
 
@@ -72,6 +72,8 @@ bool guest_mem_read(const struct guest_mem *mem, gpa_t gpa, void *out, size_t le
 #define KERNEL_SEGMENTS_MAX 16
 #define KERNEL_HEADER_BYTES 4096 // ELF header and program headers lie in the file's first page
 #define KERNEL_IMAGE_MAX    (64 * MIB)
+#define KERNEL_PHYS_MIN     0x10000ull // what the monitor places goes below, if it fits
+#define KERNEL_PHYS_MAX     (16 * MIB)
 
 struct kernel_segment {
     uint64_t offset;            // in the image; page-aligned
@@ -82,6 +84,7 @@ struct kernel_segment {
 
 struct kernel_image {
     uint64_t link_base; // lowest segment's address, page-aligned
+    uint64_t phys;      // its place in guest RAM, page-aligned, KERNEL_PHYS_MIN..KERNEL_PHYS_MAX
     uint64_t len;       // bytes in memory, page multiple
     unsigned count;
     struct kernel_segment segment[KERNEL_SEGMENTS_MAX]; // ascending, not sharing pages

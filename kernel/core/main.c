@@ -2,10 +2,10 @@
 // Start-up in order, from the moment the machine is ours to the first program.
 #include "core/core.h"
 #include "abi/bootconfig.h"
-#include "abi/gate.h"
 
 extern void random_init(void);
 extern void panic_trap(unsigned vector, uint64_t error, uint64_t addr, struct regs *r);
+// Both kinds of records (core.h), one after the other.
 extern const struct init_record *const init_records_start[], *const init_records_end[];
 // Called when all records have run; set by the highest layer that is linked. Does not return.
 void (*kernel_run)(void);
@@ -62,14 +62,9 @@ void kernel_main(void)
     random_init();
     chart_mark("configuration, random");
     run_records();
-    // The table of gates stands below the programs, where rewritten calls look for it.
-    uint64_t pa;
-    if (!plat_query(arch_gate_table_va(), &pa, NULL) ||
-        plat_map(LITH_GATE_TABLE, pa, 2 * PAGE_SIZE, PLAT_READ))
-        panic("no memory for the gate table");
     arch_protect_tables(protect_read_only);
     plat_start_interrupts();
-    chart_mark("gates, interrupts");
+    chart_mark("interrupts");
     if (!kernel_run)
         panic("nothing to run: no program loader is linked");
     kernel_run();

@@ -11,6 +11,12 @@
 typedef long ssize_t_k; // count or -errno
 
 // --- small things ---
+// In a function: whoever links it links `symbol` too. No code, only a relocation for the linker.
+#ifdef LITH_HOSTED
+#define LINK_NEEDS(symbol) ((void)0)
+#else
+#define LINK_NEEDS(symbol) __asm__ volatile(".reloc ., R_X86_64_NONE, " #symbol)
+#endif
 #define ARRAY_LEN(a)     (sizeof(a) / sizeof((a)[0]))
 #define ALIGN_UP(x, a)   (((x) + ((__typeof__(x))(a)-1)) & ~((__typeof__(x))(a)-1))
 #define ALIGN_DOWN(x, a) ((x) & ~((__typeof__(x))(a)-1))

@@ -294,14 +294,6 @@ SYSCALL(202, futex, uint32_t *uaddr, int op, uint32_t val, const void *timeout, 
     }
 }
 
-SYSCALL(273, set_robust_list, void *head, size_t len)
-{
-    if (len != sizeof(struct robust_list_head))
-        return -EINVAL;
-    current_lt()->robust_list = head;
-    return 0;
-}
-
 SYSCALL(274, get_robust_list, int tid, void **head_out, size_t *len_out)
 {
     struct linux_thread *t = tid ? linux_thread_find(tid) : current_lt();
@@ -339,7 +331,7 @@ static void robust_release(uint32_t *uaddr, uint32_t tid, bool pending)
     }
 }
 
-void futex_exit_robust(struct linux_thread *t)
+static void exit_robust(struct linux_thread *t)
 {
     struct robust_list_head head;
     uintptr_t entry, pending, list = (uintptr_t)t->robust_list;
@@ -365,10 +357,20 @@ void futex_exit_robust(struct linux_thread *t)
     t->robust_list = NULL;
 }
 
+SYSCALL(273, set_robust_list, void *head, size_t len)
+{
+    if (len != sizeof(struct robust_list_head))
+        return -EINVAL;
+    thread_leaving.robust = exit_robust;
+    current_lt()->robust_list = head;
+    return 0;
+}
+
 static int futex_init(void)
 {
     for (unsigned i = 0; i < FUTEX_BUCKETS; i++)
         list_init(&buckets[i]);
+    thread_leaving.wake = futex_wake;
     return 0;
 }
-INIT_RECORD(INIT_LINUX, futex_init);
+INIT_RECORD(INIT_LINUX, futex_init, sys_futex);

@@ -21,13 +21,14 @@ static void make_good(uint8_t *file)
                      .e_machine = EM_X86_64,
                      .e_phoff = sizeof eh,
                      .e_phentsize = sizeof(Elf64_Phdr),
-                     .e_phnum = 5};
-    const Elf64_Phdr ph[5] = {
-        {PT_LOAD, PF_R, 0x1000, BASE, 0, 0x1000, 0x1000, 4096},
+                     .e_phnum = 6};
+    const Elf64_Phdr ph[6] = {
+        {PT_LOAD, PF_R, 0x1000, BASE, 0x10000, 0x1000, 0x1000, 4096},
         {PT_LOAD, PF_R | PF_X, 0, BASE + 0x1000, 0, 0x100, 0x100, 4096},
         {PT_LOAD, PF_R | PF_W, 0x1800, BASE + 0x2800, 0, 0x10, 0x2000, 4096},
         {PT_NOTE, PF_R, 0, BASE, 0, 100, 100, 4},
         {PT_DYNAMIC, PF_R, 0, BASE + 0x100, 0, 64, 64, 8},
+        {PT_TLS, PF_R, 0x1300, BASE + 0x300, 0, 16, 32, 16},
     };
     const Elf64_Nhdr note = {5, sizeof(struct lith_note_tables), LITH_NOTE_TABLES};
     const struct lith_note_tables tables = {0x2800, 79, 0x3000, 767, 0x2900, 200, 0x1000};
@@ -74,6 +75,8 @@ static int load(const uint8_t *data, size_t len)
             abort();
         return 0;
     }
+    if (image.phys % PAGE_SIZE || image.phys < KERNEL_PHYS_MIN || image.phys > KERNEL_PHYS_MAX)
+        abort();
     uint64_t end = 0;
     for (unsigned i = 0; i < image.count; i++) {
         const struct kernel_segment *s = &image.segment[i];

@@ -49,7 +49,7 @@ static void make(struct image *im)
     im->eh.e_phoff = sizeof im->eh;
     im->eh.e_phentsize = sizeof(Elf64_Phdr);
     im->eh.e_phnum = 5;
-    im->ph[TEXT] = (Elf64_Phdr){PT_LOAD, PF_R | PF_X, 0x1000, BASE, 0, 0x800, 0x800, 4096};
+    im->ph[TEXT] = (Elf64_Phdr){PT_LOAD, PF_R | PF_X, 0x1000, BASE, 0x100000, 0x800, 0x800, 4096};
     im->ph[RODATA] = (Elf64_Phdr){PT_LOAD, PF_R, 0x2000, BASE + 0x1000, 0, 0x900, 0x900, 4096};
     im->ph[DATA] =
         (Elf64_Phdr){PT_LOAD, PF_R | PF_W, 0x3000, BASE + 0x2000, 0, 0x200, 0x2000, 4096};
@@ -145,12 +145,41 @@ static void test_bad_headers(void **state)
     BAD(im.ph[DYNAMIC].p_vaddr = BASE - 64);
     BAD(im.ph[DYNAMIC].p_memsz = UINT64_MAX);
     BAD(im.ph[NOTE].p_vaddr = BASE + 0x4000);
-    BAD(im.ph[NOTE].p_type = PT_TLS);
+    BAD(im.ph[TEXT].p_paddr = 0);
+    BAD(im.ph[TEXT].p_paddr = 0xf000);
+    BAD(im.ph[TEXT].p_paddr = 0x10800);
+    BAD(im.ph[TEXT].p_paddr = 16 * MIB + PAGE_SIZE);
+    BAD(im.ph[TEXT].p_paddr = UINT64_MAX - 0xfff);
+    BAD(im.ph[TEXT].p_vaddr = BASE + 8; im.ph[TEXT].p_offset = 0x1008; im.ph[TEXT].p_paddr = 4);
     BAD(im.ph[NOTE].p_type = PT_INTERP);
 #undef BAD
     make(&im);
     assert_int_equal(kernel_elf_parse((uint8_t *)&im, 20, FILE_LEN, &k, &why), -1);
     assert_int_equal(kernel_elf_parse((uint8_t *)&im, sizeof im, 0x100, &k, &why), -1);
+}
+
+// A linked program: thread-local storage is its own business, its place in memory is the file's.
+static void test_linked(void **state)
+{
+    (void)state;
+    static const uint64_t places[] = {0x10000, 0x90000, 0x100000, 16 * MIB};
+    struct image im;
+    struct kernel_image k;
+    for (unsigned i = 0; i < sizeof places / sizeof places[0]; i++) {
+        make(&im);
+        im.ph[TEXT].p_paddr = places[i];
+        im.ph[NOTE].p_type = PT_TLS;
+        assert_int_equal(parse(&im, &k), 0);
+        assert_int_equal(k.phys, places[i]);
+        assert_int_equal(k.note_count, 0);
+    }
+    make(&im); // the segment begins inside its page, as the linker may have it
+    im.ph[TEXT].p_vaddr += 0x10;
+    im.ph[TEXT].p_offset += 0x10;
+    im.ph[TEXT].p_paddr = 0x20010;
+    assert_int_equal(parse(&im, &k), 0);
+    assert_int_equal(k.phys, 0x20000);
+    assert_int_equal(k.link_base, BASE);
 }
 
 static void test_bad_contents(void **state)
@@ -215,9 +244,8 @@ static void test_bad_notes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),
-        cmocka_unit_test(test_bad_headers),
-        cmocka_unit_test(test_bad_contents),
+        cmocka_unit_test(test_good),      cmocka_unit_test(test_bad_headers),
+        cmocka_unit_test(test_linked),    cmocka_unit_test(test_bad_contents),
         cmocka_unit_test(test_bad_notes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

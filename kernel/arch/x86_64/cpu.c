@@ -11,14 +11,15 @@ uint32_t arch_ss; // the stack selector of this ring
 bool (*arch_page_fault_hook)(uint64_t, bool, bool, struct regs *, bool);
 void (*arch_user_exception_hook)(unsigned, uint64_t, uint64_t, struct regs *);
 void (*arch_syscall_hook)(struct regs *);
+void (*link_restart_hook)(struct regs *);
 void (*arch_exit_hook)(struct regs *);
 
 // GCC's -fstack-protector reads this; set before the first protected function runs.
 uintptr_t __stack_chk_guard = 0x4c697468;
 
 extern const uint64_t arch_exc_stubs[32], arch_irq_stubs[16];
-extern char irq_stack_top[], exc_stack_top[], df_stack_top[], arch_gate_table[];
-extern void irq_spurious(void), ring0_page_fault(void), ring0_breakpoint(void), gate_jump(void),
+extern char irq_stack_top[], exc_stack_top[], df_stack_top[];
+extern void irq_spurious(void), ring0_page_fault(void), ring0_breakpoint(void),
     ring3_flush_site(void);
 
 static size_t fpu_size = 512;
@@ -68,7 +69,16 @@ void arch_tables_init(unsigned ring)
     __builtin_memcpy(ist + 1, &(uint64_t){(uintptr_t)exc_stack_top}, 8);
     __builtin_memcpy(ist + 2, &(uint64_t){(uintptr_t)df_stack_top}, 8);
 
-    uint64_t tss = (uintptr_t)arch_tss, limit = (uint64_t)(arch_tss_end - arch_tss) - 1;
+    static const uint64_t segments[] = {[LITH_SEL_KCODE / 8] = 0x00af9b000000ffff,
+                                        [LITH_SEL_KDATA / 8] = 0x00cf93000000ffff,
+                                        [LITH_SEL_UDATA / 8 - 1] = 0x00cffb000000ffff,
+                                        [LITH_SEL_UDATA / 8] = 0x00cff3000000ffff,
+                                        [LITH_SEL_UCODE / 8] = 0x00affb000000ffff};
+    __builtin_memcpy(arch_gdt, segments, sizeof(segments));
+    uint64_t tss_bytes = (uint64_t)(arch_tss_end - arch_tss);
+    uint64_t tss = (uintptr_t)arch_tss, limit = tss_bytes - 1;
+    *(uint16_t *)(void *)(arch_tss + 0x66) = 0x68; // the I/O bitmap: all zero, all allowed
+    arch_tss[tss_bytes - 1] = (char)0xff;
     uint64_t *d = (uint64_t *)(void *)(arch_gdt + LITH_SEL_TSS);
     d[0] = (limit & 0xffff) | (tss & 0xffffff) << 16 | 0x89ull << 40 | ((limit >> 16) & 15) << 48 |
            ((tss >> 24) & 0xff) << 56;
@@ -143,12 +153,14 @@ static void detect_features(void)
             want &= can;
             __asm__ volatile("xsetbv" ::"c"(0), "a"((uint32_t)want), "d"((uint32_t)(want >> 32)));
             osxsave = true;
+            xcr0 = want; // KVM-PVM does not emulate XGETBV in ring 0
         }
     } else {
         have_fsgsbase = true; // ring 3 cannot do without: the monitor checked
     }
     if (osxsave && max[0] >= 0xd) {
-        xcr0 = xgetbv();
+        if (arch_ring)
+            xcr0 = xgetbv();
         cpuid(0xd, 0, r);
         fpu_size = r[1]; // for the features enabled in XCR0
         cpuid(0xd, 1, r);
@@ -168,10 +180,6 @@ __attribute__((no_stack_protector)) void arch_cpu_start(unsigned ring)
         load_tables();
         wrmsr(MSR_GSBASE, (uintptr_t)c);
         detect_features();
-        wrmsr(MSR_EFER, rdmsr(MSR_EFER) | 1); // SCE
-        wrmsr(MSR_STAR, (uint64_t)LITH_SEL_KCODE << 32);
-        wrmsr(MSR_LSTAR, (uintptr_t)gate_jump);
-        wrmsr(MSR_FMASK, 0);
     } else {
         __asm__ volatile("wrgsbase %0" ::"r"((uint64_t)(uintptr_t)c));
         detect_features();
@@ -186,11 +194,6 @@ void arch_protect_tables(void (*protect)(uint64_t va, uint64_t len))
 {
     extern char ro_after_init_start[], ro_after_init_end[];
     protect((uintptr_t)ro_after_init_start, (uint64_t)(ro_after_init_end - ro_after_init_start));
-}
-
-uint64_t arch_gate_table_va(void)
-{
-    return (uintptr_t)arch_gate_table;
 }
 
 void arch_flush_tlb_page(uint64_t va)
@@ -332,10 +335,13 @@ void arch_regs_make_full(struct regs *r)
 {
     if (r->cs)
         return;
+    bool link = r->ss; // a C call: rcx and r11 are its own
     r->cs = arch_ring ? LITH_SEL_UCODE : LITH_SEL_KCODE;
     r->ss = arch_ring ? LITH_SEL_UDATA : LITH_SEL_KDATA;
     r->rflags = 0x202;
     arch_regs_set_result(r, r->rax);
+    if (link)
+        return;
     r->rcx = r->rip;
     r->r11 = 0x202;
 }

@@ -42,8 +42,13 @@ pvh_start32:
     LINK "pa_pvh_pml4 + 8 * 240", pa_pvh_pdpt_direct
     LINK pa_pvh_pml4, pa_pvh_pdpt_low
     LINK pa_pvh_pdpt_kernel, pa_pvh_pd_kernel
-    LINK pa_pvh_pd_kernel, pa_pvh_pt
-    LINK "pa_pvh_pd_kernel + 8", "pa_pvh_pt + 4096"
+    mov $(pa_pvh_pt + TABLE), %eax
+    mov $pa_pvh_pd_kernel, %edx
+    mov $pvh_tables, %ecx
+1:  mov %eax, (%edx)
+    add $4096, %eax
+    add $8, %edx
+    loop 1b
     LINK pa_pvh_pdpt_direct, pa_pvh_pd_direct
     LINK pa_pvh_pdpt_low, pa_pvh_pd_low
     movl $0xa5, pa_pvh_pd_low       // 2 MiB, read and execute
@@ -88,6 +93,12 @@ pvh_high:
     call plat_pvh_start
     ud2
 
+    .section .rodata.pvh, "a"
+    .balign 8
+    .global pvh_image_pa, pvh_image_tables
+pvh_image_pa: .quad pa_kernel_start
+pvh_image_tables: .quad pvh_tables_direct
+
     .section .data.pvh, "aw"
     .balign 16
 pvh_gdt:
@@ -101,15 +112,13 @@ pvh_gdt_pointer:
 
     .section .bss.page_tables, "aw", @nobits
     .balign 4096
-    .global pvh_pml4, pvh_pdpt_kernel, pvh_pd_kernel, pvh_pt, pvh_pdpt_direct, pvh_pd_direct
-    .global pvh_pt_direct, pvh_pdpt_low, pvh_pd_low
+    .global pvh_pml4, pvh_pdpt_kernel, pvh_pd_kernel, pvh_pdpt_direct, pvh_pd_direct
+    .global pvh_pdpt_low, pvh_pd_low
 pvh_pml4:        .skip 4096
 pvh_pdpt_kernel: .skip 4096
 pvh_pd_kernel:   .skip 4096
-pvh_pt:          .skip 8192         // 4 MiB of image
 pvh_pdpt_direct: .skip 4096
 pvh_pd_direct:   .skip 4096
-pvh_pt_direct:   .skip 8192
 pvh_pdpt_low:    .skip 4096
 pvh_pd_low:      .skip 4096
     .section .note.GNU-stack, "", @progbits

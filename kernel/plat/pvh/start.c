@@ -24,11 +24,13 @@ struct hvm_memmap {
 
 extern char kernel_start[], kernel_end[], text_end[], symbols_end[];
 extern uint64_t pvh_pml4[], pvh_pdpt_direct[], pvh_pd_direct[], pvh_pt_direct[];
+extern const uint64_t pvh_image_pa,
+    pvh_image_tables; // where the image starts; tables in pvh_pt_direct
 static char cmdline[LITH_BOOTCONFIG_MAX];
 
 static uint64_t kernel_pa_of(const void *p)
 {
-    return (uintptr_t)p - (uintptr_t)kernel_start + LITH_KERNEL_PHYS;
+    return (uintptr_t)p - (uintptr_t)kernel_start + pvh_image_pa;
 }
 
 static void die(const char *text)
@@ -42,14 +44,16 @@ static void die(const char *text)
 // The image's pages in the direct map: 4 KiB ones, read-only where text and constants are.
 static void protect_image(void)
 {
-    uint64_t ro_end = LITH_KERNEL_PHYS + (uint64_t)(symbols_end - kernel_start);
-    for (uint64_t i = 0; i < 1024; i++) {
-        uint64_t pa = i * PAGE_SIZE;
-        bool ro = pa >= LITH_KERNEL_PHYS && pa < ro_end;
-        pvh_pt_direct[i] = pa | PTE_P | PTE_U | PTE_A | PTE_NX | (ro ? 0 : PTE_W | PTE_D);
-    }
-    pvh_pd_direct[0] = kernel_pa_of(pvh_pt_direct) | PTE_P | PTE_W | PTE_U | PTE_A;
-    pvh_pd_direct[1] = (kernel_pa_of(pvh_pt_direct) + PAGE_SIZE) | PTE_P | PTE_W | PTE_U | PTE_A;
+    uint64_t *e = pvh_pt_direct, *end = e + 512 * pvh_image_tables;
+    uint64_t entry = PTE_P | PTE_U | PTE_A | PTE_NX | PTE_W | PTE_D, rw = PTE_W | PTE_D;
+    for (; e < end; entry += PAGE_SIZE)
+        *e++ = entry;
+    e = pvh_pt_direct + pvh_image_pa / PAGE_SIZE;
+    for (end = e + (symbols_end - kernel_start) / (long)PAGE_SIZE; e < end; e++)
+        *e &= ~rw;
+    for (uint64_t i = 0; i < pvh_image_tables; i++)
+        pvh_pd_direct[i] =
+            (kernel_pa_of(pvh_pt_direct) + i * PAGE_SIZE) | PTE_P | PTE_W | PTE_U | PTE_A;
     pvh_pml4[0] = 0; // no identity map any more
     write_cr3(read_cr3());
 }
@@ -65,7 +69,7 @@ static void add_ram(uint64_t start, uint64_t end)
 // Adds [start, end) without the holes: low memory, kernel image, module.
 static void add_usable(uint64_t start, uint64_t end, uint64_t mod, uint64_t mod_end)
 {
-    uint64_t image_end = LITH_KERNEL_PHYS + (uint64_t)(kernel_end - kernel_start);
+    uint64_t image_end = pvh_image_pa + (uint64_t)(kernel_end - kernel_start);
     start = MAX(start, image_end); // what is below 1 MiB stays with the firmware's tables
     if (mod < end && mod_end > start) {
         add_ram(start, mod);
@@ -170,7 +174,7 @@ __attribute__((no_stack_protector)) void plat_pvh_start(uint64_t start_info_pa, 
     plat_info.name = "pvh";
     plat_info.kernel_base = (uintptr_t)kernel_start;
     plat_info.kernel_len = (uint64_t)(kernel_end - kernel_start);
-    plat_info.kernel_pa = LITH_KERNEL_PHYS;
+    plat_info.kernel_pa = pvh_image_pa;
     plat_info.entry_tsc = entry_tsc;
     plat_machine = &machine_pvh;
     read_start_info(pa_to_va(start_info_pa));

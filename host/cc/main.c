@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: ISC
+// lith-cc: what is to be done, in which order, and the programs that do it.
+//
+//   lith-cc [gcc's options] [--release] FILE...
+//
+// Without a link gcc does the whole job in one call. With one, each source is compiled into a
+// temporary folder and the objects are linked in the order of the command line.
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cc/cc.h"
+
+static char *tmp; // folder of the objects, or NULL
+
+static void tmp_remove(void)
+{
+    if (tmp)
+        remove_all(AT_FDCWD, tmp);
+}
+
+void die(const char *fmt, ...)
+{
+    va_list ap;
+    fputs(CC_NAME ": error: ", stderr);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+    tmp_remove();
+    exit(1);
+}
+
+const char *lib_dir(void)
+{
+    static const char *dir;
+    if (!dir) {
+        const char *env = getenv("LITH_LIB");
+        dir = env && *env ? env : xasprintf("%s/../lib", exe_dir());
+    }
+    return dir;
+}
+
+const char *gcc_name(void)
+{
+    const char *env = getenv("LITH_GCC");
+    return env && *env ? env : "gcc";
+}
+
+const char *gcc_dir(void)
+{
+    static char *dir;
+    if (dir)
+        return dir;
+    const char *argv[] = {gcc_name(), "-print-libgcc-file-name", NULL};
+    struct buf out = {0};
+    struct err e;
+    if (program_run(argv, "gcc", &out, &e) < 0)
+        die("%s", e.text);
+    char *slash = out.data ? strrchr(out.data, '/') : NULL;
+    if (!slash)
+        die("%s -print-libgcc-file-name names no file: is it gcc?", gcc_name());
+    *slash = 0;
+    dir = out.data;
+    return dir;
+}
+
+static void print_command(const struct list *argv)
+{
+    for (size_t i = 0; i < argv->n; i++) {
+        const char *w = argv->v[i];
+        bool plain = *w && !strpbrk(w, " \t\n\"'\\$`*?;&|<>()[]#~");
+        fprintf(stderr, plain ? " %s" : " '%s'", w);
+    }
+    fputc('\n', stderr);
+}
+
+int run(const struct options *o, struct list *argv)
+{
+    pid_t pid;
+    int status;
+    list_add(argv, NULL);
+    argv->n--;
+    if (o->verbose)
+        print_command(argv);
+    if (o->print_only)
+        return 0;
+    char **args = (char **)(uintptr_t)argv->v; // posix_spawnp does not change them
+    int error = posix_spawnp(&pid, args[0], NULL, NULL, args, environ);
+    if (error)
+        die("cannot run %s: %s (apt-get install gcc lld)", args[0], strerror(error));
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (WIFSIGNALED(status)) {
+        fprintf(stderr, CC_NAME ": fatal error: %s was ended by signal %d\n", args[0],
+                WTERMSIG(status));
+        return 128 + WTERMSIG(status);
+    }
+    return WEXITSTATUS(status);
+}
+
+// Becomes gcc, with the whole command line. Its name in messages stays ours.
+static _Noreturn void exec_gcc(struct options *o, bool flags)
+{
+    struct list argv = {0};
+    list_add(&argv, flags ? gcc_name() : CC_NAME);
+    if (flags)
+        list_add_all(&argv, (const char *const[]){"-ffunction-sections", "-fdata-sections", NULL});
+    for (size_t i = 0; i < o->gcc.n; i++)
+        list_add(&argv, o->gcc.v[i]);
+    if (flags) {
+        bool cxx = false;
+        for (size_t i = 0; i < o->item_count; i++)
+            cxx |= o->items[i].kind == ITEM_SOURCE && source_is_cxx(&o->items[i]);
+        compile_flags(o, cxx, &argv);
+    }
+    list_add(&argv, NULL);
+    argv.n--;
+    if (o->verbose && flags)
+        print_command(&argv);
+    execvp(gcc_name(), (char **)(uintptr_t)argv.v);
+    die("cannot run %s: %s (apt-get install gcc)", gcc_name(), strerror(errno));
+}
+
+static void note_signal(int number)
+{
+    (void)number; // the compiler has got it, too: it ends, and then we do, without leaving files
+}
+
+// An object's name in the temporary folder: the source's, so that the link map can be read.
+static char *object_name(const char *source, size_t number)
+{
+    const char *base = strrchr(source, '/');
+    base = base ? base + 1 : source;
+    return xasprintf("%s/%zu/%.*s.o", tmp, number, (int)strcspn(base, "."), base);
+}
+
+static int compile_and_link(struct options *o)
+{
+    const char **objects = xcalloc(o->item_count + 1, sizeof(*objects));
+    const char *env = getenv("TMPDIR");
+    int status = 0;
+    struct sigaction catch = {.sa_handler = note_signal};
+    sigaction(SIGINT, &catch, NULL);
+    sigaction(SIGTERM, &catch, NULL);
+    sigaction(SIGHUP, &catch, NULL);
+    tmp = xasprintf("%s/lith-cc.XXXXXX", env && *env ? env : "/tmp");
+    if (!mkdtemp(tmp)) {
+        int error = errno;
+        char *wanted = tmp;
+        tmp = NULL;
+        die("cannot make the temporary folder %s: %s (TMPDIR chooses another place)", wanted,
+            strerror(error));
+    }
+    for (size_t i = 0; i < o->item_count && status == 0; i++) {
+        if (o->items[i].kind != ITEM_SOURCE)
+            continue;
+        char *folder = xasprintf("%s/%zu", tmp, i);
+        if (mkdir_all(folder, 0700) < 0)
+            die("cannot make the folder %s", folder);
+        objects[i] = object_name(o->items[i].word, i);
+        status = compile_source(o, &o->items[i], objects[i]);
+    }
+    if (status == 0)
+        status = link_program(o, objects, tmp);
+    tmp_remove();
+    return status;
+}
+
+static int ask_linker(const struct options *o)
+{
+    struct list argv = {0};
+    list_add(&argv, "ld.lld");
+    for (size_t i = 0; i < o->item_count; i++)
+        if (o->items[i].kind == ITEM_LINKER)
+            list_add(&argv, o->items[i].word);
+    return run(o, &argv);
+}
+
+int main(int argc, char *argv[])
+{
+    static struct options o;
+    options_parse(&o, argc, argv);
+    if (o.dump_machine) {
+        puts("x86_64-linux-musl");
+        return 0;
+    }
+    if (o.print_file) {
+        char *path = xasprintf("%s/%s", lib_dir(), o.print_file);
+        if (access(path, F_OK) == 0) {
+            puts(path);
+            return 0;
+        }
+    }
+    if (o.linker_asks)
+        return ask_linker(&o);
+    if (!o.has_inputs)
+        exec_gcc(&o, false); // --version, -v, -print-..., --help, and its own complaint
+    if (o.compile_only)
+        exec_gcc(&o, true);
+    return compile_and_link(&o);
+}
