@@ -11,6 +11,8 @@
 // exchange, which comes before musl declares them.
 #ifndef LITH_SYSCALL_ARCH_H
 #define LITH_SYSCALL_ARCH_H
+#pragma GCC \
+    system_header // external inline functions that use static ones: meant, and never emitted
 
 #define __SYSCALL_LL_E(x) (x)
 #define __SYSCALL_LL_O(x) (x)
