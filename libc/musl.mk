@@ -7,7 +7,7 @@ CFLAGS_C99FSE = -I$(lith)/libc/arch -I$(gen) -std=c99 -nostdinc -ffreestanding -
     -frounding-math -Wa,--noexecstack
 CFLAGS_AUTO = -pipe -fomit-frame-pointer -fno-unwind-tables -fno-asynchronous-unwind-tables \
     -ffunction-sections -fdata-sections -Werror=implicit-function-declaration -Werror=implicit-int \
-    -Werror=int-conversion -Werror=incompatible-pointer-types -Werror=return-type
+    -Werror=int-conversion -Werror=incompatible-pointer-types -Werror=return-type -Wno-return-local-addr
 CFLAGS = -O2 -fPIE -mcmodel=small -fcf-protection=none -fno-stack-protector
 CFLAGS_MEMOPS = -fno-tree-loop-distribute-patterns
 CFLAGS_NOSSP = -fno-stack-protector
