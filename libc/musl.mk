@@ -7,7 +7,7 @@ CFLAGS_C99FSE = -I$(lith)/libc/arch -I$(gen) -std=c99 -nostdinc -ffreestanding -
     -frounding-math -Wa,--noexecstack
 CFLAGS_AUTO = -pipe -fomit-frame-pointer -fno-unwind-tables -fno-asynchronous-unwind-tables \
     -ffunction-sections -fdata-sections -Werror=implicit-function-declaration -Werror=implicit-int \
-    -Werror=int-conversion -Werror=incompatible-pointer-types -Werror=return-type -w
+    -Werror=int-conversion -Werror=incompatible-pointer-types -Werror=return-type -Wno-return-local-addr
 CFLAGS = -O2 -fPIE -mcmodel=small -fcf-protection=none -fno-stack-protector
 CFLAGS_MEMOPS = -fno-tree-loop-distribute-patterns
 CFLAGS_NOSSP = -fno-stack-protector
@@ -21,7 +21,7 @@ define replaced
 obj/src/$(1).o: $(lith)/libc/$(2) $(IMPH)
 	$$(CC_CMD) $(3)
 endef
-own_warnings = -Wall -Wextra -Werror
+own_warnings = -Wall -Wextra -Wno-unused-parameter -Wno-unused-value -Werror # musl's headers have such
 $(eval $(call replaced,env/__libc_start_main,start.c,$(own_warnings)))
 $(eval $(call replaced,process/x86_64/vfork,vfork.S))
 $(eval $(call replaced,signal/x86_64/restore,restore.S))

@@ -11,6 +11,8 @@
 // exchange, which comes before musl declares them.
 #ifndef LITH_SYSCALL_ARCH_H
 #define LITH_SYSCALL_ARCH_H
+#pragma GCC \
+    system_header // external inline functions that use static ones: meant, and never emitted
 
 #define __SYSCALL_LL_E(x) (x)
 #define __SYSCALL_LL_O(x) (x)
@@ -41,10 +43,31 @@ __GATE_INLINE long __gate_any(void)
     return any;
 }
 
+// Calls that the kernel always has (tests/link/libc.sh holds the list against the kernel's): musl's
+// ways around a kernel without them are left out, and with them the older calls that they need.
+__GATE_INLINE long __gate_result(long n, long result)
+{
+    switch (n) {
+    case SYS_clock_gettime:
+    case SYS_dup3:
+    case SYS_epoll_create1:
+    case SYS_epoll_pwait:
+    case SYS_eventfd2:
+    case SYS_faccessat2:
+    case SYS_pipe2:
+    case SYS_prlimit64:
+    case SYS_signalfd4:
+    case SYS_utimensat:
+        if (result == -ENOSYS || (int)result == -ENOSYS) // musl looks at it as either
+            __builtin_unreachable();
+    }
+    return result;
+}
+
 __GATE_INLINE long __syscall6(long n, long a, long b, long c, long d, long e, long f)
 {
     if (__builtin_constant_p(n))
-        return __gates[n](a, b, c, d, e, f);
+        return __gate_result(n, __gates[n](a, b, c, d, e, f));
     return gate_syscall(n, a, b, c, d, e, f);
 }
 __GATE_INLINE long __syscall5(long n, long a, long b, long c, long d, long e)
@@ -77,13 +100,17 @@ __GATE_INLINE long __syscall0(long n)
 __attribute__((__visibility__("hidden"))) long __syscall_cp_gate(__gate_fn *gate, long a, long b,
                                                                  long c, long d, long e, long f);
 __attribute__((__visibility__("hidden"))) long __syscall_cp_close(__gate_fn *gate, long a);
-// Not inlined, not a constant: there is no such call, and the linker would say so.
+// gnu_inline: musl's declarations of these names may follow, and no function of the name is made.
 #define __CP_INLINE extern __inline __attribute__((__always_inline__, __gnu_inline__, __unused__))
+long __gate_number_unknown(void)
+    __attribute__((__error__("this call's number must be a constant")));
 __CP_INLINE long __syscall_cp(long n, long a, long b, long c, long d, long e, long f)
 {
-    if (n == 3)
+    if (!__builtin_constant_p(n))
+        return __gate_number_unknown();
+    if (n == SYS_close)
         return __syscall_cp_close(__gates[n], a);
-    return __syscall_cp_gate(__gates[n], a, b, c, d, e, f);
+    return __gate_result(n, __syscall_cp_gate(__gates[n], a, b, c, d, e, f));
 }
 
 // setuid and its like (libc/setxid.c).
@@ -91,6 +118,8 @@ __attribute__((__visibility__("hidden"))) int __setxid_gate(__gate_fn *gate, lon
                                                             long c);
 __CP_INLINE int __setxid(int n, int a, int b, int c)
 {
+    if (!__builtin_constant_p(n))
+        return (int)__gate_number_unknown();
     return __setxid_gate(__gates[n], a, b, c);
 }
 

@@ -45,6 +45,11 @@ sed 's/^/# /' "$tmp"
 users=$(nm -A $libc 2>/dev/null | awk '/ U gate_syscall$/ {split($1, f, ":"); print f[2]}' | paste -sd' ')
 ok "$([ "$users" = syscall.o ]; echo $?)" "only syscall() calls by number (${users:-none})"
 
+# The libc relies on calls that the kernel must have.
+missing=$(sed -nE 's/^ *case SYS_([a-z0-9_]+):$/\1/p' libc/arch/syscall_arch.h | sort |
+    comm -23 - <(cut -d' ' -f2 build/gen/syscalls.list | sort) | paste -sd' ')
+ok "$([ -z "$missing" ]; echo $?)" "the kernel has the calls that the libc takes for granted${missing:+: not $missing}"
+
 # What a program does not use is not linked. (gate_syscall is the test's own and always there.)
 gates() { nm "$bin/$1" | awk '$3 ~ /^gate_/ && $3 != "gate_syscall" {print substr($3, 6)}' | sort | paste -sd' '; }
 few() { # NAME MOST
