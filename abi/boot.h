@@ -135,4 +135,15 @@ struct lith_note_tables {
     uint64_t start64_off; // direct 64-bit entry
 };
 
+// ELF note "Lith" type 2, desc = struct lith_note_program: the program is linked into the kernel
+// (link mode). It says which of the host's services the image can use at all.
+#define LITH_NOTE_PROGRAM         2
+#define LITH_NOTE_PROGRAM_VERSION 1u
+struct lith_note_program {
+    uint32_t version;
+    uint32_t flags; // LITH_PROGRAM_*
+};
+#define LITH_PROGRAM_FILES   1u // the VFS is linked: a root file system is of use
+#define LITH_PROGRAM_NETWORK 2u // the network is linked
+
 #endif

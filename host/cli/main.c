@@ -36,13 +36,14 @@ const struct command commands[] = {
      "      --calls              list per file how many system call sites were found, rewritten "
      "and left\n"},
     {"rmi", NULL, "IMAGE [IMAGE...]", "Remove images", ""},
-    {"run", cmd_run, "[OPTIONS] IMAGE [ARG...]",
-     "Start an instance of an image and wait for its end",
+    {"run", cmd_run, "[OPTIONS] IMAGE|./PROGRAM [ARG...]",
+     "Start an instance of an image, or a program built with lith-cc, and wait for its end",
      "  -p, --publish [IP:]HOST:GUEST[/udp]  let clients of this host reach a port of the "
      "instance\n"
      "  -e, --env NAME=VALUE     environment; NAME alone takes the value from here\n"
      "      --env-file FILE      lines of NAME=VALUE\n"
-     "  -m, --memory SIZE        memory of the instance (default 128M)\n"
+     "  -m, --memory SIZE        memory of the instance (default 128M, at least 4M;\n"
+     "                           1M for programs built with lith-cc)\n"
      "  -w, --workdir DIR        working directory\n"
      "  -u, --user NAME[:GROUP]  user (names of the image, or numbers)\n"
      "      --hostname NAME      name of the instance (default lith)\n"
