@@ -67,6 +67,16 @@ const struct command commands[] = {
      "seconds.\n"
      "The program reads nothing from standard input; all that it writes comes out on standard "
      "output.\n"},
+    {"size", NULL, "[--json] [--svg FILE] [--why SYMBOL|LIBRARY] PROGRAM",
+     "Show what a program built with lith-cc is made of",
+     "      --json               the same and the object files, as JSON\n"
+     "      --svg FILE           a treemap\n"
+     "      --why WHAT           by which references a symbol or a library came in\n\n"
+     "Reads the program as lith-cc left it: with symbols, not stripped.\n"},
+    {"symbolize", NULL, "[--base ADDR] PROGRAM [ADDR|kernel+0xOFF...]",
+     "Turn addresses of a crash report into names",
+     "      --base ADDR          where the image was loaded, if the report does not say it\n\n"
+     "Without addresses a report is read from standard input and comes out with names in it.\n"},
     {"tag", NULL, "IMAGE NAME[:TAG]", "Give an image another name", ""},
     {"version", cmd_version, "", "Show the version", ""},
     {"help", cmd_help, "[COMMAND]", "Show help", ""},
