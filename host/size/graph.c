@@ -53,12 +53,12 @@ static void name_pieces(struct model *m)
 static int target_of(const struct model *m, int from, const struct symbol *s,
                      const Elf64_Rela *rela)
 {
-    static const int ends[] = {0, 1, 2, 4, -1}; // -1: a label behind the last byte
-    if (s->type != STT_SECTION)
+    static const int ends[] = {0, 1, 2, 4, -1}; // -1: a label behind the last byte (a stack's top)
+    if (s->type != STT_SECTION && s->type != STT_NOTYPE)
         return model_piece(m, s->value);
-    uint64_t at = s->value + (uint64_t)rela->r_addend;
-    bool absolute = true;
-    switch (ELF64_R_TYPE(rela->r_info)) {
+    bool absolute = true, label = s->type == STT_NOTYPE;
+    uint64_t at = s->value + (label ? 0 : (uint64_t)rela->r_addend);
+    switch (label ? R_X86_64_64 : ELF64_R_TYPE(rela->r_info)) {
     case R_X86_64_PC32:
     case R_X86_64_PLT32:
     case R_X86_64_GOTPCREL:

@@ -276,7 +276,7 @@ int model_open(struct model *m, const void *data, size_t len, struct err *e)
         return r;
     size_t map_len;
     const uint8_t *map = exe_bytes(&m->elf, exe_section(&m->elf, SECTION_MAP), &map_len);
-    if (map == NULL || memchr(map, 0, map_len)) {
+    if (map == NULL || map_len == 0 || memchr(map, 0, map_len)) {
         model_close(m);
         return err_set(e, -ENODATA,
                        "it has no link map: it was not linked by lith-cc, or it was stripped "

@@ -106,6 +106,7 @@ void symbolize_line(const struct elf *elf, const char *line, uint64_t *base, str
     const char *said = strstr(line, "kernel_base ");
     if (said != NULL && address_at(said + 12, &value) > 0)
         *base = value;
+    const char *keep = said ? said + 12 : NULL; // the base itself stays
     for (const char *p = line; *p;) {
         bool begins = p == line || !is_word(p[-1]);
         size_t n = 0;
@@ -116,7 +117,7 @@ void symbolize_line(const struct elf *elf, const char *line, uint64_t *base, str
         } else if (begins && (n = address_at(p, &value)) > 0) {
             link = to_link(elf, value, *base);
         }
-        if (n > 0 && add_symbol(elf, link, out)) {
+        if (n > 0 && p != keep && add_symbol(elf, link, out)) {
             p += n;
             continue;
         }
