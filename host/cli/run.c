@@ -502,8 +502,9 @@ static int program_check(struct run_options *o, const struct launch *l, int *net
                        l->entrypoint.n ? l->entrypoint.v[0] : "the program");
     in->net = NET_NONE;
     if (*net_fd >= 0)
-        close(*net_fd);
+        close(*net_fd); // passt ends by itself; it is not missed
     *net_fd = -1;
+    in->passt = 0;
     return 0;
 }
 
