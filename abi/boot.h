@@ -131,19 +131,22 @@ struct lith_wait_req {
 // ELF note "Lith" type 1, desc = struct lith_note_tables: where in the image (offsets from the
 // image's base) the tables are that ring 3 cannot load itself.
 #define LITH_NOTE_TABLES 1
-// Note "Lith" type 2: a program in link mode; desc = struct lith_note_linked.
-#define LITH_NOTE_LINKED       2
-#define LITH_NOTE_LINKED_FILES 1u // flag: it opens files by name; a root file system is of use
-#define LITH_NOTE_LINKED_NET   2u // flag: it uses a network device
-struct lith_note_linked {
-    uint32_t version; // 1
-    uint32_t flags;
-};
 struct lith_note_tables {
     uint64_t gdt_off, gdt_limit;
     uint64_t idt_off, idt_limit;
     uint64_t tss_off, tss_limit;
     uint64_t start64_off; // direct 64-bit entry
 };
+
+// ELF note "Lith" type 2, desc = struct lith_note_program: the program is linked into the kernel
+// (link mode). It says which of the host's services the image can use at all.
+#define LITH_NOTE_PROGRAM         2
+#define LITH_NOTE_PROGRAM_VERSION 1u
+struct lith_note_program {
+    uint32_t version;
+    uint32_t flags; // LITH_PROGRAM_*
+};
+#define LITH_PROGRAM_FILES   1u // the VFS is linked: a root file system is of use
+#define LITH_PROGRAM_NETWORK 2u // the network is linked
 
 #endif

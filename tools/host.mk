@@ -5,8 +5,9 @@ HOST_CFLAGS := $(CFLAGS_COMMON) -O2 -D_GNU_SOURCE -Ihost -fstack-protector-stron
     -ffunction-sections -fdata-sections
 COMMON_SRCS := $(wildcard host/common/*.c)
 CLI_SRCS := $(wildcard host/cli/*.c) $(COMMON_SRCS)
-IMAGE_SRCS := $(wildcard host/image/*.c) $(wildcard host/image/rewrite/*.c) $(wildcard host/store/*.c) $(COMMON_SRCS)
-IMAGE_LIBS := -lZydis -larchive -ljansson -lcrypto
+IMAGE_SRCS := $(wildcard host/image/*.c) $(wildcard host/image/rewrite/*.c) $(wildcard host/store/*.c) $(wildcard host/size/*.c) \
+    $(COMMON_SRCS)
+IMAGE_LIBS := -lZydis -larchive -ljansson -lcrypto -lm
 obj = $(patsubst %,$(B)/obj/%.o,$(1))
 CLI_OBJS := $(CLI_SRCS:%=$(B)/obj/musl/%.o)
 

@@ -212,7 +212,7 @@ static int link_at(const struct options *o, const struct list *user, const char 
                                               "-z",
                                               "start-stop-gc",
                                               "-z",
-                                              "separate-code",
+                                              "noseparate-code",
                                               "-z",
                                               "relro",
                                               "-z",
@@ -221,6 +221,7 @@ static int link_at(const struct options *o, const struct list *user, const char 
                                               "-z",
                                               "max-page-size=4096",
                                               "--build-id=sha1",
+                                              "--pack-dyn-relocs=relr",
                                               "-static",
                                               "-T",
                                               xasprintf("%s/link.ld", lib),
@@ -242,10 +243,13 @@ static int link_at(const struct options *o, const struct list *user, const char 
     list_add(&argv, xasprintf("-L%s", lib));
     for (size_t i = 0; i < user->n; i++)
         list_add(&argv, user->v[i]);
+    // The whole kernel takes part: what of it stays is decided by what the program reaches.
+    list_add(&argv, "--whole-archive");
+    list_add(&argv, xasprintf("%s/liblith.a", lib));
+    list_add(&argv, "--no-whole-archive");
     list_add(&argv, "--start-group");
     if (!o->no_libc)
         list_add(&argv, xasprintf("%s/libc.a", lib));
-    list_add(&argv, xasprintf("%s/liblith.a", lib));
     if (!o->no_libc)
         list_add(&argv, xasprintf("%s/libnosys.a", lib));
     list_add(&argv, xasprintf("%s/libgcc.a", gcc_dir()));

@@ -46,7 +46,7 @@ struct instance {
     unsigned port_count;
     uint64_t mem_bytes;
     bool boot_chart;
-    char *kernel, *root; // files
+    char *kernel, *root; // files; root NULL: none
     uint64_t root_size;
     pid_t passt; // 0: not started
     struct bootconfig config;
@@ -63,9 +63,17 @@ struct launch {
     char *dir, *home, *cwd; // cwd may be NULL
     uint64_t root_size, uid, gid;
     struct words entrypoint, cmd, env;
+    bool linked; // the image's kernel is the program (link mode); flags: LITH_PROGRAM_*
+    uint64_t flags;
 };
 // `user`: whom to resolve instead of the image's USER, or NULL.
 int launch_load(const char *image, const char *user, struct launch *l, struct err *e);
+
+// Does the argument behind `run` name a file, and not an image? "./x", "/x", and "x/y" where that
+// is a linked program.
+bool program_named(const char *arg);
+// What to run when it does: a program of link mode, which is its own kernel. `user`: numbers only.
+int program_load(const char *path, const char *user, struct launch *l, struct err *e);
 
 // Starts passt for this instance. *fd is our end of its stream, close-on-exec. `has_dns`: give the
 // guest a name server at 10.0.2.3 that forwards to this host's.

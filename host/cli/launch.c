@@ -37,6 +37,10 @@ static int launch_line(struct launch *l, const char *key, char *value)
             words_add(lists[i - 6], xstrdup(value));
         return 0;
     }
+    if (strcmp(key, "linked") == 0) {
+        l->linked = true;
+        return parse_uint(value, 0, UINT32_MAX, &l->flags);
+    }
     return -EINVAL;
 }
 

@@ -36,13 +36,14 @@ const struct command commands[] = {
      "      --calls              list per file how many system call sites were found, rewritten "
      "and left\n"},
     {"rmi", NULL, "IMAGE [IMAGE...]", "Remove images", ""},
-    {"run", cmd_run, "[OPTIONS] IMAGE [ARG...]",
-     "Start an instance of an image and wait for its end",
+    {"run", cmd_run, "[OPTIONS] IMAGE|./PROGRAM [ARG...]",
+     "Start an instance of an image, or a program built with lith-cc, and wait for its end",
      "  -p, --publish [IP:]HOST:GUEST[/udp]  let clients of this host reach a port of the "
      "instance\n"
      "  -e, --env NAME=VALUE     environment; NAME alone takes the value from here\n"
      "      --env-file FILE      lines of NAME=VALUE\n"
-     "  -m, --memory SIZE        memory of the instance (default 128M)\n"
+     "  -m, --memory SIZE        memory of the instance (default 128M, at least 4M;\n"
+     "                           1M for programs built with lith-cc)\n"
      "  -w, --workdir DIR        working directory\n"
      "  -u, --user NAME[:GROUP]  user (names of the image, or numbers)\n"
      "      --hostname NAME      name of the instance (default lith)\n"
@@ -66,6 +67,16 @@ const struct command commands[] = {
      "seconds.\n"
      "The program reads nothing from standard input; all that it writes comes out on standard "
      "output.\n"},
+    {"size", NULL, "[--json] [--svg FILE] [--why SYMBOL|LIBRARY] PROGRAM",
+     "Show what a program built with lith-cc is made of",
+     "      --json               the same and the object files, as JSON\n"
+     "      --svg FILE           a treemap\n"
+     "      --why WHAT           by which references a symbol or a library came in\n\n"
+     "Reads the program as lith-cc left it: with symbols, not stripped.\n"},
+    {"symbolize", NULL, "[--base ADDR] PROGRAM [ADDR|kernel+0xOFF...]",
+     "Turn addresses of a crash report into names",
+     "      --base ADDR          where the image was loaded, if the report does not say it\n\n"
+     "Without addresses a report is read from standard input and comes out with names in it.\n"},
     {"tag", NULL, "IMAGE NAME[:TAG]", "Give an image another name", ""},
     {"version", cmd_version, "", "Show the version", ""},
     {"help", cmd_help, "[COMMAND]", "Show help", ""},

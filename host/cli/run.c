@@ -13,10 +13,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "abi/boot.h"
 #include "cli/cli.h"
 
 #define MEM_DEFAULT  (128ull << 20)
 #define MEM_MIN      (4ull << 20) // the kernel and its tables do not fit below
+#define MEM_LINKED   (1ull << 20) // a linked program's may
 #define MEM_MAX      (1ull << 40)
 #define USER_IP      0x0a00020fu // 10.0.2.15, as QEMU's user networking has it
 #define USER_GATEWAY 0x0a000202u
@@ -154,8 +156,9 @@ static int memory_parse(const char *s, uint64_t *bytes, struct err *e)
     int r = parse_size(s, bytes);
     if (r == -EINVAL)
         return err_set(e, r, "-m %.40s: not a size; examples: 64M, 1G", s);
-    if (r < 0 || *bytes < MEM_MIN || *bytes > MEM_MAX)
-        return err_set(e, -ERANGE, "-m %.40s: memory must be between 4M and 1T", s);
+    if (r < 0 || *bytes < MEM_LINKED || *bytes > MEM_MAX)
+        return err_set(e, -ERANGE,
+                       "-m %.40s: memory must be between 4M (linked programs: 1M) and 1T", s);
     *bytes = (*bytes + 4095) & ~4095ull;
     return 0;
 }
@@ -305,7 +308,7 @@ static int options_parse(struct run_options *o, int argc, char *argv[])
             return tool_usage("run", "run: %s", e.text);
     }
     if (optind >= argc)
-        return tool_usage("run", "run needs the name of an image");
+        return tool_usage("run", "run needs the name of an image or the path of a program");
     if (o->in.port_count && o->in.net != NET_USER)
         return tool_usage(
             "run",
@@ -344,10 +347,33 @@ static int net_defaults(struct run_options *o, struct err *e)
     return 0;
 }
 
+// A linked program is the only one that its image can start.
+static int linked_check(const struct run_options *o, const struct launch *l, char *args[],
+                        struct err *e)
+{
+    const struct words *from = l->entrypoint.n ? &l->entrypoint : &l->cmd;
+    const char *program = from->n ? from->v[0] : "", *wanted = program;
+    if (o->entrypoint != NULL)
+        wanted = *o->entrypoint ? o->entrypoint : *args ? *args : "";
+    else if (l->entrypoint.n == 0 && *args != NULL)
+        wanted = *args;
+    return strcmp(program, wanted) == 0
+               ? 0
+               : err_set(e, -EINVAL,
+                         "cannot start %.200s: %.200s is linked with the kernel and is the only "
+                         "program there is%s",
+                         *wanted ? wanted : "nothing", program,
+                         o->entrypoint ? "; leave out --entrypoint"
+                                       : "; an image whose program takes arguments names it in "
+                                         "ENTRYPOINT, not CMD");
+}
+
 static int config_argv(struct run_options *o, const struct launch *l, char *args[],
                        struct bootconfig *b, struct err *e)
 {
     unsigned words = 0;
+    if (l->linked && linked_check(o, l, args, e) < 0)
+        return -EINVAL;
     if (o->entrypoint == NULL) {
         for (size_t i = 0; i < l->entrypoint.n; i++, words++)
             bootconfig_add(b, "arg", l->entrypoint.v[i]);
@@ -436,8 +462,12 @@ static int config_compose(struct run_options *o, const struct launch *l, char *a
 // The image's two files; the root file system's size checked against what the image says.
 static int files_check(struct instance *in, const struct launch *l, struct err *e)
 {
-    const char *kernel = getenv("LITH_KERNEL");
+    const char *kernel = l->linked ? NULL : getenv("LITH_KERNEL");
     struct stat st;
+    if (l->dir == NULL) { // a program by itself
+        in->kernel = xstrdup(l->entrypoint.v[0]);
+        return 0;
+    }
     in->root = xasprintf("%s/root.erofs", l->dir);
     in->kernel = kernel && *kernel ? xstrdup(kernel) : xasprintf("%s/kernel", l->dir);
     if (stat(in->root, &st) < 0 || (uint64_t)st.st_size != l->root_size || st.st_size == 0)
@@ -449,6 +479,32 @@ static int files_check(struct instance *in, const struct launch *l, struct err *
     in->root_size = l->root_size;
     if (access(in->kernel, R_OK) < 0)
         return err_sys(e, -errno, "cannot read the kernel %s", in->kernel);
+    if (l->linked && !(l->flags & LITH_PROGRAM_FILES)) { // it could not look at it
+        free(in->root);
+        in->root = NULL;
+        in->root_size = 0;
+    }
+    return 0;
+}
+
+// What the program cannot use is not started; what cannot work is an error now.
+static int program_check(struct run_options *o, const struct launch *l, int *net_fd, struct err *e)
+{
+    struct instance *in = &o->in;
+    if (!l->linked && in->mem_bytes < MEM_MIN)
+        return err_set(e, -ERANGE,
+                       "-m: memory must be at least 4M for programs that are not linked with the "
+                       "kernel");
+    if (!l->linked || (l->flags & LITH_PROGRAM_NETWORK))
+        return 0;
+    if (in->port_count)
+        return err_set(e, -EINVAL, "-p: %.200s uses no network: its kernel has none linked",
+                       l->entrypoint.n ? l->entrypoint.v[0] : "the program");
+    in->net = NET_NONE;
+    if (*net_fd >= 0)
+        close(*net_fd); // passt ends by itself; it is not missed
+    *net_fd = -1;
+    in->passt = 0;
     return 0;
 }
 
@@ -475,9 +531,16 @@ int cmd_run(int argc, char *argv[])
     int status = options_parse(&o, argc, argv);
     if (status != 0)
         return status;
-    bool forward_dns = false;
-    int net_fd = -1;
-    int r = net_defaults(&o, &e);
+    bool forward_dns = false, program = program_named(argv[optind]);
+    int net_fd = -1, r = 0;
+    struct launch l;
+    if (program) {
+        r = program_load(argv[optind], o.user, &l, &e);
+        if (r == 0)
+            r = program_check(&o, &l, &net_fd, &e);
+    }
+    if (r == 0)
+        r = net_defaults(&o, &e);
     if (r == 0 && o.in.net == NET_USER && o.dns_count == 0) {
         forward_dns = true;
         o.dns[o.dns_count++] = USER_DNS;
@@ -490,9 +553,11 @@ int cmd_run(int argc, char *argv[])
         if (r == 0)
             r = passt_start(&o.in, forward_dns, &net_fd, &e);
     }
-    struct launch l;
-    if (r == 0)
+    if (r == 0 && !program) {
         r = launch_load(argv[optind], o.user, &l, &e);
+        if (r == 0)
+            r = program_check(&o, &l, &net_fd, &e);
+    }
     if (r == 0)
         r = files_check(&o.in, &l, &e);
     if (r == 0)

@@ -36,9 +36,13 @@ int start_kvm(struct instance *in, int net_fd, struct err *e)
     snprintf(config, sizeof(config), "%d", fd);
     snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", in->mac[0], in->mac[1], in->mac[2],
              in->mac[3], in->mac[4], in->mac[5]);
-    const char *argv[16] = {"lith-monitor", "--kernel", in->kernel,    "--root", in->root,
-                            "--mem",        mem,        "--config-fd", config};
-    int n = 9;
+    const char *argv[16] = {"lith-monitor", "--kernel", in->kernel, "--mem", mem,
+                            "--config-fd",  config};
+    int n = 7;
+    if (in->root != NULL) {
+        argv[n++] = "--root";
+        argv[n++] = in->root;
+    }
     if (in->net != NET_NONE) {
         if (in->net == NET_TAP) {
             snprintf(net, sizeof(net), "tap:%s", in->tap);

@@ -226,8 +226,10 @@ static void qemu_command(const struct instance *in, int net_fd, int console, int
     arg(a, xasprintf("%lluM", (unsigned long long)mib));
     arg(a, xstrdup("-kernel"));
     arg(a, xstrdup(in->kernel));
-    arg(a, xstrdup("-initrd"));
-    arg(a, xstrdup(in->root));
+    if (in->root != NULL) {
+        arg(a, xstrdup("-initrd"));
+        arg(a, xstrdup(in->root));
+    }
     arg(a, xstrdup("-append"));
     arg(a, xstrdup(in->config.text.data));
     arg(a, xstrdup("-chardev"));

@@ -81,6 +81,11 @@ const char *tool_option(int argc, char *argv[]);
 // Does /dev/kvm work here? *why says what does not.
 bool kvm_usable(const char **why);
 
+// Is the file a program that is linked with the kernel (abi/boot.h, LITH_NOTE_PROGRAM)? 1: yes, and
+// *flags are its LITH_PROGRAM_*; 0: it is another ELF file; -ENOEXEC: no ELF file; -ENOTSUP: linked
+// for another version of Lith; -EBADMSG: malformed. The file is hostile.
+int linked_probe(int fd, uint32_t *flags);
+
 // Boot configuration text (abi/bootconfig.h). Errors are latched: check the finish call only.
 struct bootconfig {
     struct buf text;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "abi/boot.h"
 #include "image/private.h"
 #include "image/rewrite/rewrite.h"
 
@@ -27,18 +28,30 @@ static int inspect_calls(const char *dir, struct err *e)
     return r;
 }
 
+// What a linked program can use; NULL for images that bring the ordinary kernel.
+static json_t *inspect_linked(json_t *full)
+{
+    json_t *linked = json_object_get(full, "linked");
+    json_int_t flags = json_integer_value(json_object_get(linked, "flags"));
+    if (!linked)
+        return NULL;
+    return json_pack("{s:s, s:O?, s:b, s:b}", "Kind", "linked program", "Path",
+                     json_object_get(linked, "program"), "Files", flags & LITH_PROGRAM_FILES,
+                     "Network", (flags & LITH_PROGRAM_NETWORK) != 0);
+}
+
 static json_t *inspect_image(const struct store_image *image, const char *dir, json_t *full)
 {
     char created[32] = "";
     struct tm tm;
     time_t t = (time_t)image->created;
     strftime(created, sizeof(created), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
-    return json_pack("{s:s, s:[s], s:s, s:s, s:s, s:I, s:O, s:{s:s, s:[s]}, s:{s:s, s:s, s:O?}}",
-                     "Id", image->config, "RepoTags", image->ref, "Created", created,
-                     "Architecture", "amd64", "Os", "linux", "Size", (json_int_t)image->layer_size,
-                     "Config", json_object_get(full, "config"), "RootFS", "Type", "layers",
-                     "Layers", image->layer, "Lith", "Manifest", image->manifest, "Files", dir,
-                     "Sizes", json_object_get(full, "files"));
+    return json_pack(
+        "{s:s, s:[s], s:s, s:s, s:s, s:I, s:O, s:{s:s, s:[s]}, s:{s:s, s:s, s:O?, s:o*}}", "Id",
+        image->config, "RepoTags", image->ref, "Created", created, "Architecture", "amd64", "Os",
+        "linux", "Size", (json_int_t)image->layer_size, "Config", json_object_get(full, "config"),
+        "RootFS", "Type", "layers", "Layers", image->layer, "Lith", "Manifest", image->manifest,
+        "Files", dir, "Sizes", json_object_get(full, "files"), "Program", inspect_linked(full));
 }
 
 int cmd_inspect(int argc, char *argv[])

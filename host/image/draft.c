@@ -106,6 +106,7 @@ void draft_end(struct draft *d)
     json_decref(d->config);
     json_decref(d->calls);
     json_decref(d->touched);
+    json_decref(d->linked);
     *d = (struct draft){.store = {.dirfd = -1, .lockfd = -1}, .tree = {.fd = -1}, .kernel = -1};
 }
 
@@ -179,7 +180,9 @@ static int rewrite_file(struct draft *d, const char *path, int fd, const struct 
     if ((uint64_t)st->st_size < sizeof(Elf64_Ehdr))
         return 0;
     char magic[SELFMAG];
-    if (pread(fd, magic, SELFMAG, 0) != SELFMAG || memcmp(magic, ELFMAG, SELFMAG) != 0)
+    uint32_t flags;
+    if (pread(fd, magic, SELFMAG, 0) != SELFMAG || memcmp(magic, ELFMAG, SELFMAG) != 0 ||
+        linked_probe(fd, &flags) == 1) // link mode makes no system calls
         return 0;
     size_t len = (size_t)st->st_size, out_len = 0;
     void *in = mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -333,12 +336,16 @@ int draft_finish(struct draft *d, const char *ref, struct store_image *image, st
         r = erofs_make(d, path, &root_size, e);
     out_path(d, path, "kernel");
     if (r == 0)
+        r = linked_take(d, e);
+    if (r == 0)
         r = kernel_copy(d, path, &kernel_size, e);
     if (r == 0) {
         config = json_pack("{s:i, s:O, s:O, s:O, s:{s:I, s:I}}", "version", 1, "config", d->config,
                            "users", json_object_get(users, "users"), "groups",
                            json_object_get(users, "groups"), "files", "kernel",
                            (json_int_t)kernel_size, "root.erofs", (json_int_t)root_size);
+        if (d->linked)
+            json_object_set(config, "linked", d->linked);
         // A USER that the image does not know is an error now, not at every start.
         const char *user = json_string_value(json_object_get(d->config, "User")), *home;
         uint32_t uid, gid;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "image/private.h"
+#include "size/size.h"
 
 static int report(const struct store_image *image, bool quiet)
 {
@@ -131,7 +132,8 @@ int main(int argc, char *argv[])
         int (*run)(int argc, char *argv[]);
     } verbs[] = {{"build", main_build}, {"images", cmd_images},   {"import", main_import},
                  {"info", cmd_info},    {"inspect", cmd_inspect}, {"resolve", main_resolve},
-                 {"rmi", cmd_rmi},      {"tag", cmd_tag}};
+                 {"rmi", cmd_rmi},      {"size", cmd_size},       {"symbolize", cmd_symbolize},
+                 {"tag", cmd_tag}};
     for (size_t i = 0; argc >= 2 && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
         if (strcmp(argv[1], verbs[i].name) != 0)
             continue;

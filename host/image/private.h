@@ -14,6 +14,7 @@ struct draft {
     json_t *calls;   // path -> rewrite summary (image/rewrite), from the base image
     json_t *touched; // set of paths written since: their summaries are out of date
     int kernel;      // the file that the image will carry
+    json_t *linked;  // what config.json says of a linked program, or NULL (linked.c)
     bool quiet;
 };
 int draft_begin(struct draft *d, bool quiet, struct err *e);
@@ -30,6 +31,9 @@ int fixup_root(struct draft *d, struct err *e);
 // The same for a tree of Debian packages, before and after they are unpacked.
 int fixup_merged_usr(struct draft *d, struct err *e);
 int fixup_debian(struct draft *d, struct err *e);
+
+// If the configured program is linked with the kernel (link mode), it becomes the image's kernel.
+int linked_take(struct draft *d, struct err *e);
 
 // The commands of lith-image; argv begins with the command's name.
 int cmd_images(int argc, char *argv[]);

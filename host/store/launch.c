@@ -53,6 +53,10 @@ int store_launch_text(struct store *s, const struct store_image *image, const ch
         add_line(text, "dir", dir);
         buf_printf(text, "root_size %lld\nuid %u\ngid %u\n", (long long)json_integer_value(size),
                    uid, gid);
+        json_t *linked = json_object_get(full, "linked");
+        if (linked)
+            buf_printf(text, "linked %u\n",
+                       (unsigned)json_integer_value(json_object_get(linked, "flags")));
         add_line(text, "home", home);
         if (cwd != NULL && *cwd)
             add_line(text, "cwd", cwd);
