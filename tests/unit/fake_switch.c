@@ -113,11 +113,13 @@ void fake_exit_kernel(void)
     }
 }
 
-extern const struct init_record *const __start_init_records[], *const __stop_init_records[];
+extern const struct init_record *const __start_init_records_always[],
+    *const __stop_init_records_always[];
 
 void fake_start(void)
 {
-    for (const struct init_record *const *r = __start_init_records; r < __stop_init_records; r++) {
+    for (const struct init_record *const *r = __start_init_records_always;
+         r < __stop_init_records_always; r++) {
         if (*r && (*r)->phase == INIT_SCHED && (*r)->fn())
             panic("%s failed", (*r)->name);
     }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: ISC
+// links: kernel/fs/console.c
 // links: kernel/fs/attr.c kernel/fs/dcache.c kernel/fs/devfs.c kernel/fs/erofs.c
 // links: kernel/fs/fdtable.c kernel/fs/file.c kernel/fs/iov.c kernel/fs/locks.c kernel/fs/mount.c
 // links: kernel/fs/namei.c kernel/fs/names.c kernel/fs/open.c kernel/fs/page_tree.c
