@@ -9,8 +9,10 @@ CFLAGS_COMMON := -std=gnu11 -g -MMD -MP -I. $(CFLAGS_WARN)
 
 include tools/kernel.mk
 include tools/host.mk
+include tools/libc.mk
 include tools/monitor.mk
 include tools/tests.mk
+include tools/link-tests.mk
 include tools/svm.mk
 include tools/native.mk
 include tools/apps.mk

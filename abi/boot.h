@@ -96,6 +96,9 @@ struct lith_boot {
     uint32_t mem_count, dev_count;
     struct lith_mem mem[LITH_BOOT_MEM_MAX];
     struct lith_dev dev[LITH_BOOT_DEV_MAX];
+    // Bytes at config_gpa that are the kernel's: the text, and behind it room for a pointer to each
+    // of its words and four more. It decodes the text in place.
+    uint64_t config_room;
 };
 
 #define LITH_BOOT_LAPIC 1u // an in-kernel local APIC is there: timer and interrupts work
@@ -128,6 +131,14 @@ struct lith_wait_req {
 // ELF note "Lith" type 1, desc = struct lith_note_tables: where in the image (offsets from the
 // image's base) the tables are that ring 3 cannot load itself.
 #define LITH_NOTE_TABLES 1
+// Note "Lith" type 2: a program in link mode; desc = struct lith_note_linked.
+#define LITH_NOTE_LINKED       2
+#define LITH_NOTE_LINKED_FILES 1u // flag: it opens files by name; a root file system is of use
+#define LITH_NOTE_LINKED_NET   2u // flag: it uses a network device
+struct lith_note_linked {
+    uint32_t version; // 1
+    uint32_t flags;
+};
 struct lith_note_tables {
     uint64_t gdt_off, gdt_limit;
     uint64_t idt_off, idt_limit;

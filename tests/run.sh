@@ -4,6 +4,7 @@
 #   unit    build/tests/unit/*          cmocka programs (ASan, UBSan)
 #   fuzz    build/tests/fuzz/*          libFuzzer targets, FUZZ_SECONDS each (default 30), two at a time
 #   native  tests/native/run.sh         rewritten userland under a seccomp filter, on the host
+#   link    tests/link/*.sh *.bats      link mode: its libc as Linux processes
 #   guest   tests/guest/*.sh *.bats     programs inside instances
 #   apps    tests/apps/*.sh *.bats      real applications inside instances
 #   e2e     tests/e2e/*.bats            the tool
@@ -14,6 +15,8 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 logs=build/test-logs
+# QEMU rows are the emulated ones, also where KVM works: ring 0 there, and no luck with the host.
+export LITH_QEMU_ACCEL=${LITH_QEMU_ACCEL:-tcg}
 fuzz_seconds=${FUZZ_SECONDS:-30}
 program_seconds=${TEST_SECONDS:-900} # bound on any one test program
 passed=0 failed=0 skipped=0
@@ -129,12 +132,12 @@ for ring in "$@"; do
         ring_fuzz
         ring_native
         ring_svm
-        for r in guest apps e2e; do ring_folder $r; done
+        for r in link guest apps e2e; do ring_folder $r; done
         ;;
     unit | fuzz | native | svm) ring_"$ring" ;;
-    guest | apps | e2e) ring_folder "$ring" ;;
+    link | guest | apps | e2e) ring_folder "$ring" ;;
     *)
-        echo "tests/run.sh: no ring called '$ring' (all, unit, fuzz, native, svm, guest, apps, e2e)" >&2
+        echo "tests/run.sh: no ring called '$ring' (all, unit, fuzz, native, svm, link, guest, apps, e2e)" >&2
         exit 2
         ;;
     esac

@@ -7,9 +7,9 @@ KERNEL_CFLAGS := $(CFLAGS_COMMON) -O2 -Ikernel -ffreestanding -fno-strict-aliasi
     -mgeneral-regs-only -mno-red-zone -fPIE -fvisibility=hidden -mcmodel=small \
     -fstack-protector-strong -mstack-protector-guard=global -fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
     -ffunction-sections -fdata-sections -fcf-protection=none -fno-builtin-malloc -fno-jump-tables
-KERNEL_LDFLAGS := -pie --no-dynamic-linker -Bsymbolic --gc-sections -z start-stop-gc -z separate-code \
-    -z relro -z noexecstack --apply-dynamic-relocs -z max-page-size=4096 --build-id=sha1 \
-    -T kernel/kernel.ld
+KERNEL_LDFLAGS := -pie --no-dynamic-linker -Bsymbolic --gc-sections -z start-stop-gc -z noseparate-code \
+    -z relro -z noexecstack --apply-dynamic-relocs -z max-page-size=4096 --build-id=sha1 --pack-dyn-relocs=relr \
+    -T $(B)/kernel/kernel.ld
 
 .PHONY: kernel kernel-objs
 kernel-objs: $(KERNEL_OBJS)
@@ -18,13 +18,34 @@ $(B)/kernel/lith: $(B)/kernel/lith.debug
 	llvm-strip-14 --strip-all -o $@ $< 2>/dev/null || strip -s -o $@ $<
 # Linked twice: the second time with the symbol table of the first (core/symbols.c). Text comes first in
 # the image, so that the table does not move what it names.
-$(B)/kernel/lith.debug: $(KERNEL_OBJS) kernel/kernel.ld tools/symbols.sh
+$(B)/kernel/lith.debug: $(KERNEL_OBJS) $(B)/kernel/kernel.ld tools/symbols.sh
 	@mkdir -p $(@D)
 	ld.lld $(KERNEL_LDFLAGS) -o $@.1 $(KERNEL_OBJS)
 	tools/symbols.sh $@.1 > $(B)/kernel/symbols.S
 	$(CC) -c -o $(B)/kernel/symbols.o $(B)/kernel/symbols.S
 	ld.lld $(KERNEL_LDFLAGS) -o $@ $(KERNEL_OBJS) $(B)/kernel/symbols.o
 	@rm -f $@.1
+$(B)/kernel/kernel.ld: kernel/kernel.ld
+	@mkdir -p $(@D)
+	$(CC) -E -P -x c -o $@ $<
+# Link mode's half of it: the script, and every object as an archive member named FOLDER__FILE.o. What the
+# kernel calls its things is not the program's business: all global names get a prefix, but for the
+# calls (gate_*, sys_*), lith.h's functions, and what the libc's own assembly names.
+LINK_EXPORTS := ^(gate_|sys_|lith_|link_gate|link_unknown)
+$(B)/lib/link.ld: kernel/kernel.ld
+	@mkdir -p $(@D)
+	$(CC) -E -P -x c -DLINK_MODE -o $@ $<
+# Its C files are compiled for size, but for those on a packet's way; an assertion there says where, not what.
+LINK_OBJS := $(patsubst %.c,$(B)/obj/link/%.c.o,$(filter %.c,$(KERNEL_SRCS))) $(patsubst %.S,$(B)/obj/%.S.o,$(filter %.S,$(KERNEL_SRCS)))
+LINK_FAST := kernel/mm/page.c kernel/net/% kernel/dev/% kernel/sched/wait.c kernel/sched/runq.c kernel/linux/epoll.c kernel/linux/socket% kernel/fs/iov.c kernel/lib/string.c kernel/lib/hash.c
+$(B)/lib/liblith.a: $(LINK_OBJS) $(B)/lib/link.ld tools/archive.sh
+	tools/archive.sh $@ '$(LINK_EXPORTS)' $(LINK_OBJS)
+$(B)/obj/link/%.c.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(KERNEL_CFLAGS) -DLITH_LINK -fstack-protector $(if $(filter $(LINK_FAST),$<),,-Os) -c $< -o $@
+$(B)/obj/link/kernel/linux/table.c.o: $(B)/gen/syscalls.inc
+-include $(LINK_OBJS:.o=.d)
+kernel: $(B)/lib/liblith.a
 $(B)/obj/kernel/%.c.o: kernel/%.c
 	@mkdir -p $(@D)
 	$(CC) $(KERNEL_CFLAGS) -c $< -o $@

@@ -229,8 +229,6 @@ void boot_load(struct monitor *m, const struct options *o)
     struct lith_boot *b = m->boot;
     b->shared_gpa = place(&p, PAGE_SIZE);
     m->shared = (struct lith_shared *)(void *)(ram + b->shared_gpa);
-    b->config_gpa = place(&p, LITH_BOOTCONFIG_MAX);
-    b->config_len = load_config(o->config_fd, ram + b->config_gpa);
     if (m->has_net) {
         gpa_t queues = place(&p, 2 * virtq_bytes(NET_QUEUE_SIZE));
         net_describe(&m->net_backend, o->mac, queues, &b->dev[0]);
@@ -246,6 +244,15 @@ void boot_load(struct monitor *m, const struct options *o)
             .type = r->writable ? LITH_MEM_RAM : LITH_MEM_ROOT,
         };
     }
+    // Last, so that what it does not need goes back: text, and room for pointers to its words.
+    gpa_t low_before = p.low, room = LITH_BOOTCONFIG_MAX + (LITH_BOOTCONFIG_WORDS_MAX + 8) * 8;
+    b->config_gpa = place(&p, room);
+    b->config_len = load_config(o->config_fd, ram + b->config_gpa);
+    uint64_t words = 4;
+    for (uint32_t i = 0; i < b->config_len; i++)
+        words += ram[b->config_gpa + i] == ' ';
+    b->config_room = b->config_len + 8 + (words + 1) * 8;
+    *(p.low != low_before ? &p.low : &p.high) = b->config_gpa + round_up(b->config_room, PAGE_SIZE);
     b->magic = LITH_BOOT_MAGIC;
     b->version = LITH_BOOT_VERSION;
     b->size = sizeof *b;

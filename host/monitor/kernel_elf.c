@@ -6,6 +6,10 @@
 #include <string.h>
 #include "monitor/monitor.h"
 
+// <elf.h> of musl 1.2.3 has no names for these.
+#define DYN_RELRSZ 35
+#define DYN_RELR   36
+
 #define refuse(reason)   \
     do {                 \
         *why = (reason); \
@@ -191,9 +195,51 @@ static int relocate(const struct kernel_image *image, uint8_t *mem, uint64_t bas
     return 0;
 }
 
+// Adds the distance to the word at `target` (offset in the image), which holds a link-time address.
+static int relocate_word(const struct kernel_image *image, uint8_t *mem, uint64_t base,
+                         uint64_t target, const char **why)
+{
+    uint64_t value;
+    if (!segment_of(image, target, sizeof value))
+        refuse("a relocation lies outside the image");
+    memcpy(&value, mem + target, sizeof value);
+    if (value < image->link_base || value - image->link_base > image->len)
+        refuse("a relocation points outside the image");
+    value = value - image->link_base + base;
+    memcpy(mem + target, &value, sizeof value);
+    return 0;
+}
+
+// The compact form (DT_RELR, System V gABI): an even word is an address, an odd one a bitmap of the
+// 63 words after the last one.
+static int relocate_compact(const struct kernel_image *image, uint8_t *mem, uint64_t base,
+                            uint64_t relr_off, uint64_t relr_len, const char **why)
+{
+    uint64_t next = 0; // offset in the image
+    if (!segment_of(image, relr_off, relr_len))
+        refuse("its relocations lie outside the image");
+    for (uint64_t at = 0; at < relr_len; at += sizeof(uint64_t)) {
+        uint64_t word;
+        memcpy(&word, mem + relr_off + at, sizeof word);
+        if (!(word & 1)) {
+            next = word - image->link_base; // may wrap; then it is out of range
+            if (relocate_word(image, mem, base, next, why) != 0)
+                return -1;
+            next += sizeof(uint64_t);
+            continue;
+        }
+        for (unsigned bit = 1; bit < 64; bit++)
+            if (word >> bit & 1 &&
+                relocate_word(image, mem, base, next + (bit - 1) * sizeof(uint64_t), why) != 0)
+                return -1;
+        next += 63 * sizeof(uint64_t);
+    }
+    return 0;
+}
+
 int kernel_elf_link(struct kernel_image *image, uint8_t *mem, uint64_t base, const char **why)
 {
-    uint64_t rela = 0, rela_len = 0, entry_len = sizeof(Elf64_Rela);
+    uint64_t rela = 0, rela_len = 0, entry_len = sizeof(Elf64_Rela), relr = 0, relr_len = 0;
     if (read_notes(image, mem, why) != 0 || check_tables(image, why) != 0)
         return -1;
     for (uint64_t at = 0; at + sizeof(Elf64_Dyn) <= image->dynamic_len; at += sizeof(Elf64_Dyn)) {
@@ -207,10 +253,17 @@ int kernel_elf_link(struct kernel_image *image, uint8_t *mem, uint64_t base, con
             rela_len = dyn.d_un.d_val;
         else if (dyn.d_tag == DT_RELAENT)
             entry_len = dyn.d_un.d_val;
-        else if (dyn.d_tag == DT_NEEDED || dyn.d_tag == DT_REL || dyn.d_tag == DT_JMPREL ||
-                 dyn.d_tag == 36 /* DT_RELR */)
+        else if (dyn.d_tag == DYN_RELR)
+            relr = dyn.d_un.d_ptr;
+        else if (dyn.d_tag == DYN_RELRSZ)
+            relr_len = dyn.d_un.d_val;
+        else if (dyn.d_tag == DT_NEEDED || dyn.d_tag == DT_REL || dyn.d_tag == DT_JMPREL)
             refuse("its dynamic section has entries that a kernel cannot have");
     }
+    if (relr_len && (relr < image->link_base || relr_len % sizeof(uint64_t)))
+        refuse("its relocation table is malformed");
+    if (relr_len && relocate_compact(image, mem, base, relr - image->link_base, relr_len, why) != 0)
+        return -1;
     if (rela_len == 0)
         return 0;
     if (entry_len != sizeof(Elf64_Rela) || rela_len % sizeof(Elf64_Rela) || rela < image->link_base)

@@ -36,6 +36,7 @@ struct cpu {
     struct thread *current; // 40
     uint64_t cr2;           // 48: fault address, put there by the ring-0 stub
     uint64_t user_work;     // 56: nonzero: current thread has work before it returns (signals)
+    uint64_t scratch_rip;   // 64
     uint32_t id;
     uint32_t spin_depth; // spin locks held: sleeping with any is a bug
     uint64_t switches;
@@ -94,7 +95,9 @@ int copy_recover(void *dst, const void *src, size_t n);
 int zero_recover(void *dst, size_t n);
 // Copies a string with its NUL; -ENAMETOOLONG when it does not fit in `size`, else its length.
 ssize_t_k strncpy_in(char *dst, const char *user_src, size_t size);
-// True if [p, p+n) lies in the programs' half (mapped or not).
+// True if [p, p+n) lies below arch_user_end (mapped or not): the programs' half, or in link mode
+// all there is.
+extern uint64_t arch_user_end;
 bool user_range_ok(const void *p, size_t n);
 #define get_user(dst, uptr) copy_in((dst), (uptr), sizeof(*(dst)))
 #define put_user(uptr, src) copy_out((uptr), (src), sizeof(*(src)))
@@ -132,8 +135,9 @@ static inline uint64_t arch_tsc(void)
 size_t arch_cpu_describe(char *buf, size_t size);
 bool arch_random64(uint64_t *out); // RDSEED or RDRAND; false: the CPU has neither or they failed
 
-// Call gates of rewritten programs: two pages of pointers, to be mapped at LITH_GATE_TABLE.
-uint64_t arch_gate_table_va(void);
+// Binary mode: makes the gates of rewritten programs (abi/gate.h) work, and raw `syscall` where the
+// ring allows it. Returns the two pages of pointers that belong at LITH_GATE_TABLE, read-only.
+uint64_t arch_gates_init(void);
 // Descriptor tables become read-only; protect() changes the pages.
 void arch_protect_tables(void (*protect)(uint64_t va, uint64_t len));
 
@@ -145,8 +149,11 @@ extern bool (*arch_page_fault_hook)(uint64_t addr, bool write, bool exec, struct
 // the fault into something (a signal); the kernel's own faults never get here, they panic.
 extern void (*arch_user_exception_hook)(unsigned vector, uint64_t error, uint64_t addr,
                                         struct regs *r);
-// A kernel call. regs->orig_rax is the number; the result goes to regs->rax.
+// A kernel call. regs->orig_rax is the number (in link mode r11 the function); the result goes to
+// regs->rax.
 extern void (*arch_syscall_hook)(struct regs *r);
+// Link mode: a call's result says that it may have to be made again.
+extern void (*link_restart_hook)(struct regs *r);
 // Work on the way out to a program: pending interrupts, rescheduling, signals. In kernel mode.
 extern void (*arch_exit_hook)(struct regs *r);
 // A fault of the kernel itself that nothing expected: reports it, never returns. Set by core.

@@ -25,11 +25,20 @@ void log_write(enum log_level level, const char *fmt, ...) __attribute__((format
 
 // --- panic: report for a person, then exit with status 134 ---
 void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+#ifdef LITH_LINK // small: the address in the report says which (lith symbolize)
+void assertion_failed(void) __attribute__((noreturn, cold));
+#define ASSERT(x)               \
+    do {                        \
+        if (unlikely(!(x)))     \
+            assertion_failed(); \
+    } while (0)
+#else
 #define ASSERT(x)                                                          \
     do {                                                                   \
         if (unlikely(!(x)))                                                \
             panic("assertion failed: %s (%s:%d)", #x, __FILE__, __LINE__); \
     } while (0)
+#endif
 // The report of a fault in kernel or program: cause, address and what lies there, thread,
 // registers, backtrace. `title` is the first line ("page fault: write to read-only page ...").
 // addr: what was accessed; REPORT_NO_ADDRESS where the fault has none.
@@ -42,26 +51,38 @@ extern const char *(*report_thread_name)(void);
 extern bool (*report_describe)(uint64_t addr, char *buf, size_t size);
 extern void (*report_last_calls)(void); // logs the last kernel calls
 
-// --- start-up records: run once, in phase order, before the first program. Tied to the code that
-// declares them (SHF_LINK_ORDER): a subsystem that the linker drops takes its record along ---
+// --- start-up records: run once, in phase order, before the first program ---
+// INIT_RECORD ties the record to `anchor`, a global function of the same file that everything
+// reaches which needs the subsystem (SHF_LINK_ORDER): when the linker drops the anchor, the record
+// goes too, and with it what only start-up reaches. INIT_RECORD_ALWAYS is for what every image has.
 enum init_phase {
     INIT_MM = 10,
     INIT_SCHED = 20,
     INIT_DEV = 30,
     INIT_FS = 40,
     INIT_NET = 50,
-    INIT_LINUX = 60
+    INIT_LINUX = 60,
+    INIT_ROOT = 70, // the root file system: whatever adds to /dev or /proc is up
+    INIT_ADDRESSES = 80
 };
 struct init_record {
     int (*fn)(void); // 0 or -errno: an error panics with the name
     const char *name;
     int phase;
 };
-// The section holds pointers: the compiler may align structures as it likes, and leave gaps.
-#define INIT_RECORD(phase_, fn_)                                             \
+// The sections hold pointers: the compiler may align structures as it likes, and leave gaps.
+#define INIT_RECORD_ALWAYS(phase_, fn_)                                      \
     static const struct init_record init_record_##fn_ = {fn_, #fn_, phase_}; \
     static const struct init_record *const init_pointer_##fn_                \
-        __attribute__((used, retain, section("init_records"))) = &init_record_##fn_
+        __attribute__((used, retain, section("init_records_always"))) = &init_record_##fn_
+#ifdef LITH_HOSTED // unit tests call what they start
+#define INIT_RECORD(phase_, fn_, anchor_) INIT_RECORD_ALWAYS(phase_, fn_)
+#else
+#define INIT_RECORD(phase_, fn_, anchor_)                                                          \
+    static const struct init_record init_record_##fn_ __attribute__((used)) = {fn_, #fn_, phase_}; \
+    __asm__(".pushsection init_records,\"awo\",@progbits," #anchor_ "\n\t.balign 8\n\t"            \
+            ".quad init_record_" #fn_ "\n\t.popsection")
+#endif
 // Runs the scheduler and the first program; set by linux/ (binary mode). Called once start-up is
 // over.
 extern void (*kernel_run)(void);

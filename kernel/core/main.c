@@ -2,26 +2,29 @@
 // Start-up in order, from the moment the machine is ours to the first program.
 #include "core/core.h"
 #include "abi/bootconfig.h"
-#include "abi/gate.h"
 
 extern void random_init(void);
 extern void panic_trap(unsigned vector, uint64_t error, uint64_t addr, struct regs *r);
+// Both kinds of records (core.h), one after the other.
 extern const struct init_record *const init_records_start[], *const init_records_end[];
 // Called when all records have run; set by the highest layer that is linked. Does not return.
 void (*kernel_run)(void);
 
-static char config_text[LITH_BOOTCONFIG_MAX];
-static const char *config_words[LITH_BOOTCONFIG_WORDS_MAX];
-
 static void read_config(void)
 {
     const char *error;
-    const char *from = plat_info.config ? plat_info.config : "";
-    if (lib_strlcpy(config_text, from, sizeof(config_text)) >= sizeof(config_text))
+    char *text = plat_info.config;
+    size_t len = strnlen(text, plat_info.config_room);
+    if (len >= LITH_BOOTCONFIG_MAX)
         panic("boot configuration longer than %d bytes", LITH_BOOTCONFIG_MAX - 1);
-    if (bootconfig_parse(config_text, sizeof(config_text), &boot_config, config_words,
-                         ARRAY_LEN(config_words), &error))
-        panic("boot configuration: bad word \"%s\" (abi/bootconfig.h lists the keys)", error);
+    // The text is decoded in place; the pointers to its words go behind it.
+    char *words = (char *)ALIGN_UP((uintptr_t)text + len + 1, sizeof(void *));
+    size_t room = MIN((size_t)(text + plat_info.config_room - words) / sizeof(void *),
+                      (size_t)LITH_BOOTCONFIG_WORDS_MAX);
+    if (words > text + plat_info.config_room ||
+        bootconfig_parse(text, len + 1, &boot_config, (const char **)(void *)words, room, &error))
+        panic("boot configuration: bad word \"%s\" (abi/bootconfig.h lists the keys)",
+              words > text + plat_info.config_room ? "" : error);
 }
 
 // Records in phase order; records of one phase in link order.
@@ -62,14 +65,9 @@ void kernel_main(void)
     random_init();
     chart_mark("configuration, random");
     run_records();
-    // The table of gates stands below the programs, where rewritten calls look for it.
-    uint64_t pa;
-    if (!plat_query(arch_gate_table_va(), &pa, NULL) ||
-        plat_map(LITH_GATE_TABLE, pa, 2 * PAGE_SIZE, PLAT_READ))
-        panic("no memory for the gate table");
     arch_protect_tables(protect_read_only);
     plat_start_interrupts();
-    chart_mark("gates, interrupts");
+    chart_mark("interrupts");
     if (!kernel_run)
         panic("nothing to run: no program loader is linked");
     kernel_run();

@@ -5,10 +5,12 @@
 // refused.
 #include "core/core.h"
 
-#define POOL 512 // bytes made by one refill
+#define POOL 512 // bytes made by one refill, once it is clear that many are wanted
+#define FIRST \
+    128 // by the first one: enough for most starts; each makes twice as many as the one before
 static uint32_t key[8];
 static uint8_t pool[POOL];
-static unsigned pool_used = POOL;
+static unsigned pool_len = FIRST / 2, pool_used = FIRST / 2;
 static uint64_t since_reseed;
 #define RESEED_BYTES (1u << 20) // fresh words from the CPU after this much output
 
@@ -34,7 +36,8 @@ static void refill(void)
         if (arch_random64(&r))
             mix(&r, sizeof(r));
     }
-    for (unsigned i = 0; i < POOL / 64; i++)
+    pool_len = MIN(2 * pool_len, (unsigned)POOL);
+    for (unsigned i = 0; i < pool_len / 64; i++)
         lib_chacha20_block(key, i, nonce, pool + 64 * i);
     memcpy(key, pool, sizeof(key));
     memset(pool, 0, sizeof(key));
@@ -45,9 +48,9 @@ void random_bytes(void *buf, size_t n)
 {
     uint8_t *p = buf;
     while (n) {
-        if (pool_used == POOL)
+        if (pool_used == pool_len)
             refill();
-        size_t part = MIN(n, (size_t)(POOL - pool_used));
+        size_t part = MIN(n, (size_t)(pool_len - pool_used));
         memcpy(p, pool + pool_used, part);
         memset(pool + pool_used, 0, part);
         pool_used += (unsigned)part;
@@ -67,17 +70,17 @@ uint64_t random_u64(void)
 void random_add_entropy(const void *buf, size_t n)
 {
     mix(buf, n);
-    pool_used = POOL;
+    pool_used = pool_len;
 }
 
 void random_init(void)
 {
-    uint64_t hw[8];
     unsigned have = 0;
-    while (have < ARRAY_LEN(hw) && arch_random64(&hw[have]))
-        have++;
-    if (have)
-        mix(hw, have * sizeof(hw[0]));
+    uint64_t word;
+    while (have < 4 && arch_random64(&word)) { // as long as the key, and as good: no need to mix it
+        key[2 * have] ^= (uint32_t)word;
+        key[2 * have++ + 1] ^= (uint32_t)(word >> 32);
+    }
     if (plat_info.entropy_len)
         mix(plat_info.entropy, plat_info.entropy_len);
     if (boot_config.entropy_len)
@@ -88,6 +91,4 @@ void random_init(void)
               "in the boot configuration");
     memset(plat_info.entropy, 0, sizeof(plat_info.entropy));
     memset(boot_config.entropy, 0, sizeof(boot_config.entropy));
-    uint64_t t = arch_tsc();
-    mix(&t, sizeof(t));
 }

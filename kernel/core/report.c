@@ -32,6 +32,8 @@ static void print_address(const char *what, uint64_t addr)
     const char *sym = in_kernel(addr) ? symbol_find(addr - plat_info.kernel_base, &off) : NULL;
     if (sym)
         out("  %s %016lx  kernel: %s+0x%lx\n", what, addr, sym, off);
+    else if (in_kernel(addr)) // `lith symbolize` resolves these
+        out("  %s %016lx  kernel+0x%lx\n", what, addr, addr - plat_info.kernel_base);
     else if (report_describe && report_describe(addr, text, sizeof(text)))
         out("  %s %016lx  %s\n", what, addr, text);
     else
@@ -68,7 +70,6 @@ static void backtrace(uint64_t rip, uint64_t rbp)
 #define STACK_SCAN_SHOWN 12
 static void scan_stack(uint64_t rsp)
 {
-    char text[320];
     unsigned shown = 0;
     rsp = ALIGN_UP(rsp, 8ul);
     for (unsigned i = 0; i < STACK_SCAN_WORDS && shown < STACK_SCAN_SHOWN; i++, rsp += 8) {
@@ -76,7 +77,7 @@ static void scan_stack(uint64_t rsp)
         unsigned prot;
         if (!read_word(rsp, &word))
             break;
-        if (word < LITH_USER_MIN || word >= LITH_USER_END || !plat_query(word - 8, NULL, &prot) ||
+        if (word < LITH_USER_MIN || word >= arch_user_end || !plat_query(word - 8, NULL, &prot) ||
             !plat_query(word, NULL, &prot) || !(prot & PLAT_EXEC))
             continue;
         const uint8_t *c = (const uint8_t *)word; // call rel32, call *reg, call *disp(reg)
@@ -84,11 +85,9 @@ static void scan_stack(uint64_t rsp)
             !(c[-3] == 0xff && (c[-2] & 0x38) == 0x10) &&
             !(c[-6] == 0xff && (c[-5] & 0x38) == 0x10))
             continue;
-        if (report_describe && report_describe(word, text, sizeof(text))) {
-            if (shown++ == 0)
-                out("return addresses on the stack:\n");
-            out("    %016lx  %s\n", word, text);
-        }
+        if (shown++ == 0)
+            out("return addresses on the stack:\n");
+        print_address(" ", word);
     }
 }
 
@@ -114,36 +113,24 @@ void report_fault(const char *title, const struct regs *r, uint64_t addr)
     print_address("at     ", r->rip);
     print_regs(r);
     backtrace(r->rip, r->rbp);
-    if (!in_kernel(r->rip))
+    if (!in_kernel(r->rip) || arch_user_end > LITH_USER_END)
         scan_stack(r->rsp);
     if (report_last_calls)
         report_last_calls();
 }
 
-static const char *const exception_names[32] = {"divide error",
-                                                "debug",
-                                                "NMI",
-                                                "breakpoint",
-                                                "overflow",
-                                                "bound range",
-                                                "invalid opcode",
-                                                "device not available",
-                                                "double fault",
-                                                "?",
-                                                "invalid TSS",
-                                                "segment not present",
-                                                "stack fault",
-                                                "general protection",
-                                                "page fault",
-                                                "?",
-                                                "x87 error",
-                                                "alignment check",
-                                                "machine check",
-                                                "SIMD error"};
+// In order of vector, each with its NUL.
+static const char exception_names[] =
+    "divide error\0debug\0NMI\0breakpoint\0overflow\0bound range\0invalid opcode\0device not "
+    "available\0double fault\0?\0invalid TSS\0segment not present\0stack fault\0general "
+    "protection\0page fault\0?\0x87 error\0alignment check\0machine check\0SIMD error\0";
 
 const char *report_exception_name(unsigned vector)
 {
-    return vector < 32 && exception_names[vector] ? exception_names[vector] : "exception";
+    const char *name = exception_names;
+    for (; vector && *name; vector--)
+        name += strlen(name) + 1;
+    return *name ? name : "exception";
 }
 
 void panic_trap(unsigned vector, uint64_t error, uint64_t addr, struct regs *r)
@@ -186,6 +173,13 @@ void panic(const char *fmt, ...)
     }
     plat_exit(134);
 }
+
+#ifdef LITH_LINK
+void assertion_failed(void)
+{
+    panic("assertion failed");
+}
+#endif
 
 void __stack_chk_fail(void) __attribute__((noreturn));
 void __stack_chk_fail(void)

@@ -134,5 +134,6 @@ struct netdev {
 // Set by net/ before drivers start (phase INIT_DEV - 1); called for each device found. NULL: no
 // stack is linked.
 extern void (*netdev_attach)(struct netdev *d);
+void netdev_use(void (*attach)(struct netdev *d)); // sets it
 
 #endif

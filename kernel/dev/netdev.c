@@ -1,5 +1,20 @@
 // SPDX-License-Identifier: ISC
-// Where the network stack, if one is linked, hangs itself below the drivers.
-#include "dev/dev.h"
+// Network devices: the drivers that are looked for at start, in images that can use one (the stack,
+// or a program by lith.h).
+#include "dev/virtio.h"
 
 void (*netdev_attach)(struct netdev *d);
+
+void netdev_use(void (*attach)(struct netdev *d))
+{
+    netdev_attach = attach;
+}
+
+static int netdev_init(void)
+{
+    if (!netdev_attach)
+        return 0;
+    plat_find_devices();
+    return virtio_net_probe();
+}
+INIT_RECORD(INIT_DEV, netdev_init, netdev_use);

@@ -75,4 +75,6 @@ void *virtq_take(struct virtq *q, uint32_t *written);
 void virtq_interrupts(struct virtq *q, bool on);
 bool virtq_has_used(const struct virtq *q);
 
+int virtio_net_probe(void); // virtio_net.c: attaches the machine's virtio-net devices
+
 #endif

@@ -257,7 +257,7 @@ static int net_probe(unsigned i, struct virtio_net *n)
     return 0;
 }
 
-static int virtio_net_init(void)
+int virtio_net_probe(void)
 {
     unsigned count = 0;
     uint64_t want = WANTED;
@@ -283,4 +283,3 @@ static int virtio_net_init(void)
     }
     return 0;
 }
-INIT_RECORD(INIT_DEV, virtio_net_init);

@@ -359,3 +359,5 @@ struct mutex *inode_write_lock(struct inode *i)
     mutex_lock(m);
     return m;
 }
+
+INIT_RECORD(INIT_ROOT, fs_mount_root, dentry_alloc);

@@ -163,39 +163,6 @@ static long random_ioctl(struct file *f, unsigned cmd, unsigned long arg)
     return user_range_ok(user, sizeof(bits)) ? put_user(user, &bits) : -EFAULT;
 }
 
-static ssize_t_k console_out(struct iov_iter *from, int stream)
-{
-    char *block = kmalloc(PAGE_SIZE);
-    size_t done = 0;
-    if (!block)
-        return -ENOMEM;
-    while (from->left) {
-        ssize_t_k n = iov_copy_from(from, block, MIN(from->left, PAGE_SIZE));
-        if (n < 0) {
-            kfree(block);
-            return done ? (ssize_t_k)done : n;
-        }
-        plat_console_write(block, (size_t)n, stream);
-        done += (size_t)n;
-    }
-    kfree(block);
-    return (ssize_t_k)done;
-}
-
-static ssize_t_k stdout_write(struct file *f, struct iov_iter *from, uint64_t *pos)
-{
-    (void)f;
-    (void)pos;
-    return console_out(from, 1);
-}
-
-static ssize_t_k stderr_write(struct file *f, struct iov_iter *from, uint64_t *pos)
-{
-    (void)f;
-    (void)pos;
-    return console_out(from, 2);
-}
-
 static const struct file_ops null_ops = {.name = "/dev/null",
                                          .read = null_read,
                                          .write = null_write,
@@ -217,11 +184,6 @@ static const struct file_ops random_ops = {.name = "/dev/random",
                                            .write = random_write,
                                            .seek = any_seek,
                                            .ioctl = random_ioctl};
-static const struct file_ops stdout_ops = {
-    .name = "/dev/console", .read = null_read, .write = stdout_write, .ioctl = no_ioctl};
-static const struct file_ops stderr_ops = {
-    .name = "/dev/console-err", .read = null_read, .write = stderr_write, .ioctl = no_ioctl};
-
 int devfs_mount(struct fs_context *c)
 {
     static const struct {
@@ -235,10 +197,13 @@ int devfs_mount(struct fs_context *c)
         unsigned major, minor, mode;
         const struct file_ops *ops;
     } nodes[] = {
-        {"null", 1, 3, 0666, &null_ops},           {"zero", 1, 5, 0666, &zero_ops},
-        {"full", 1, 7, 0666, &full_ops},           {"random", 1, 8, 0666, &random_ops},
-        {"urandom", 1, 9, 0666, &random_ops},      {"console", 5, 1, 0620, &stdout_ops},
-        {"console-err", 5, 65, 0620, &stderr_ops},
+        {"null", 1, 3, 0666, &null_ops},
+        {"zero", 1, 5, 0666, &zero_ops},
+        {"full", 1, 7, 0666, &full_ops},
+        {"random", 1, 8, 0666, &random_ops},
+        {"urandom", 1, 9, 0666, &random_ops},
+        {"console", 5, 1, 0620, &console_ops},
+        {"console-err", 5, 65, 0620, &console_err_ops},
     };
     int err = tmpfs_create(plat_info.ram_total / 16, NULL, 0, 0755, &dev_super);
     if (err)

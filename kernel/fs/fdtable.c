@@ -95,8 +95,8 @@ void fd_table_ref(struct fd_table *t)
 
 static void file_closed_by(struct fd_table *t, struct file *f)
 {
-    if (f->inode && f->inode->locks)
-        locks_release_owner(f->inode, t);
+    if (f->dentry)
+        fs_names->closed_by(f, t);
     file_unref(f);
 }
 

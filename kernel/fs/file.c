@@ -4,6 +4,7 @@
 #include "fs/vfs.h"
 
 void (*file_closed_hook)(struct file *f);
+const struct fs_names *fs_names;
 
 struct file *file_alloc(int flags)
 {
@@ -34,19 +35,10 @@ void file_unref(struct file *f)
         return;
     if (file_closed_hook && !list_empty(&f->epoll_items))
         file_closed_hook(f);
-    if (f->inode && f->inode->locks)
-        locks_release_file(f);
-    if (f->ops && f->ops->release)
+    if (f->dentry)
+        fs_names->put(f);
+    else if (f->ops && f->ops->release)
         f->ops->release(f);
-    if (f->dentry) {
-        // A magic link's answer is put back under fs_lock; then this is not the file's last
-        // reference.
-        mutex_lock(&fs_lock);
-        struct inode *i = f->inode;
-        dentry_put(f->dentry);
-        inode_put(i);
-        mutex_unlock(&fs_lock);
-    }
     kfree(f);
 }
 

@@ -104,6 +104,9 @@ int file_readdir(struct file *f,
 int file_set_flags(struct file *f, int flags); // F_SETFL: O_APPEND, O_NONBLOCK, O_DIRECT, O_NOATIME
 extern void (*file_closed_hook)(struct file *f); // epoll forgets the file
 
+// The console as a nameless file: fd 2 is the stream of errors. -ENOMEM.
+int console_open(int fd, struct file **out);
+
 // --- descriptor tables ---
 struct fd_table;
 struct fd_table *fd_table_create(void);
@@ -121,6 +124,20 @@ int fd_next(struct fd_table *t, int from); // first open number >= from, or -1
 void fd_close_on_exec(struct fd_table *t);
 
 // --- paths ---
+// What files and descriptors need of the tree of names, where it is part of the image; NULL where
+// nothing opens files by name, and no root file system is mounted.
+struct fs_names {
+    struct fs_context *(*context_create)(void);
+    int (*chdir)(struct fs_context *c, struct file *dir, const char *path);
+    void (*put)(struct file *f);                          // a named file's last reference
+    void (*closed_by)(struct file *f, const void *owner); // a descriptor of `owner` was closed
+    // Sockets with names, as vfs_bind_socket() and its kin below.
+    int (*bind_socket)(struct fs_context *c, const char *path, unsigned mode, void *sock,
+                       void (*gone)(void *sock));
+    void (*unbind_socket)(void *sock);
+    int (*find_socket)(struct fs_context *c, const char *path, void **sock);
+};
+extern const struct fs_names *fs_names;
 // Per-process view: root and current directory. Opaque; shared by threads.
 struct fs_context;
 struct fs_context *fs_context_create(void); // root "/", cwd "/"
@@ -185,9 +202,12 @@ int vfs_find_socket(struct fs_context *c, const char *path,
 #define FS_OSRELEASE "6.1.0-lith"
 #define FS_OSVERSION "#1 SMP PREEMPT_DYNAMIC Lith"
 
-// --- file systems: mount at start-up ---
-int fs_mount_root(void); // EROFS from plat_info.root_* below a tmpfs overlay; then /dev, /proc,
-                         // /sys, /tmp if empty, /run
+// --- file systems: mounted at start-up (a record) ---
+// EROFS from plat_info.root_* below a tmpfs overlay; then /dev, /proc, /sys, /tmp if empty, /run.
+int fs_mount_root(void);
+// Given by linux: adds what the kernel knows of processes, memory and network to /proc, which is
+// being mounted. Weak: /proc works without.
+int procfs_fill(void) __attribute__((weak));
 // A new file in procfs: text is produced at open time by show() into a growing buffer.
 struct proc_buf {
     char *data;

@@ -120,6 +120,26 @@ static int open_tmpfile(struct fs_context *c, struct file *dir, const char *path
     return err;
 }
 
+void file_put_named(struct file *f)
+{
+    struct inode *i = f->inode;
+    if (i->locks)
+        locks_release_file(f);
+    if (f->ops && f->ops->release)
+        f->ops->release(f);
+    // A magic link's answer is put back under fs_lock; then this is not the file's last reference.
+    mutex_lock(&fs_lock);
+    dentry_put(f->dentry);
+    inode_put(i);
+    mutex_unlock(&fs_lock);
+}
+
+void file_closed_named(struct file *f, const void *owner)
+{
+    if (f->inode->locks)
+        locks_release_owner(f->inode, owner);
+}
+
 int vfs_open(struct fs_context *c, struct file *dir, const char *path, int flags, unsigned mode,
              struct file **out)
 {

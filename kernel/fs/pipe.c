@@ -222,11 +222,18 @@ static void pipe_release(struct file *f)
 
 static int pipe_reopen(struct file *f, int flags, struct file **out);
 
+static long pipe_ioctl(struct file *f, unsigned cmd, unsigned long arg)
+{
+    int n = (int)pipe_readable(f);
+    return cmd == FIONREAD ? put_user((int *)arg, &n) : -ENOTTY;
+}
+
 static const struct file_ops pipe_ops = {
     .name = "pipe",
     .mode = S_IFIFO | 0600,
     .read = pipe_read,
     .write = pipe_write,
+    .ioctl = pipe_ioctl,
     .poll = pipe_poll,
     .release = pipe_release,
     .reopen = pipe_reopen,

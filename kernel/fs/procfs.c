@@ -582,6 +582,8 @@ static int tree_mount(struct fs_context *c, const char *path, const char *type, 
 int procfs_mount(struct fs_context *c)
 {
     int err = make_self();
+    if (!err && procfs_fill)
+        err = procfs_fill();
     return err ? err : tree_mount(c, "/proc", "proc", 0x9fa0, &proc_root);
 }
 

@@ -79,7 +79,17 @@ static int mount_image(struct super **out)
     return tmpfs_create(half, &image, plat_info.root_pa, 0755, out);
 }
 
-int fs_mount_root(void)
+static const struct fs_names names = {
+    .context_create = fs_context_create,
+    .chdir = vfs_chdir,
+    .put = file_put_named,
+    .closed_by = file_closed_named,
+    .bind_socket = vfs_bind_socket,
+    .unbind_socket = vfs_unbind_socket,
+    .find_socket = vfs_find_socket,
+};
+
+static int mount_all(void)
 {
     static const struct {
         const char *path;
@@ -108,6 +118,18 @@ int fs_mount_root(void)
     if (!err)
         fill_etc(c);
     fs_context_unref(c);
+    return err;
+}
+
+int fs_mount_root(void)
+{
+    fs_names = &names;
+    int err = mount_all();
+    if (err)
+        log_error(
+            "the root file system cannot be mounted (error %d): give the machine an EROFS image "
+            "as its module (QEMU: -initrd root.erofs)",
+            -err);
     return err;
 }
 

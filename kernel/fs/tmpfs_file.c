@@ -445,7 +445,15 @@ static int tmpfs_map_object(struct file *f, struct vm_object **out, int prot, in
     return 0;
 }
 
+static long tmpfs_ioctl(struct file *f, unsigned cmd, unsigned long arg)
+{
+    uint64_t left = f->inode->size > f->pos ? f->inode->size - f->pos : 0;
+    int n = (int)left;
+    return cmd == FIONREAD ? put_user((int *)arg, &n) : -ENOTTY;
+}
+
 const struct file_ops tmpfs_file_ops = {
+    .ioctl = tmpfs_ioctl,
     .name = "file",
     .read = tmpfs_read,
     .write = tmpfs_write,

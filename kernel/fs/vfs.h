@@ -10,6 +10,7 @@
 #define LITH_FS_VFS_H
 
 #include <asm/fcntl.h>
+#include <asm/ioctls.h>
 #include <linux/errno.h>
 #include <linux/eventpoll.h>
 #include <linux/fcntl.h>
@@ -267,6 +268,11 @@ uint64_t tmpfs_blocks(struct inode *i);
 // names.c
 void socket_node_free(struct inode *i);
 
+// open.c: what fs_names gives files with a name
+void file_put_named(struct file *f);
+void file_closed_named(struct file *f, const void *owner);
+// console.c
+extern const struct file_ops console_ops, console_err_ops;
 // file.c
 struct file *file_alloc(int flags);
 extern const struct file_ops vfs_dir_ops, vfs_path_ops;

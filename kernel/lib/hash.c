@@ -52,7 +52,8 @@ uint64_t lib_siphash(const uint64_t key[2], const void *data, size_t len)
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
-static void quarter(uint32_t x[16], unsigned a, unsigned b, unsigned c, unsigned d)
+static inline __attribute__((always_inline)) void quarter(uint32_t x[16], unsigned a, unsigned b,
+                                                          unsigned c, unsigned d)
 {
     x[a] += x[b];
     x[d] = rotl32(x[d] ^ x[a], 16);

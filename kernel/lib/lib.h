@@ -11,6 +11,12 @@
 typedef long ssize_t_k; // count or -errno
 
 // --- small things ---
+// In a function: whoever links it links `symbol` too. No code, only a relocation for the linker.
+#ifdef LITH_HOSTED
+#define LINK_NEEDS(symbol) ((void)0)
+#else
+#define LINK_NEEDS(symbol) __asm__ volatile(".reloc ., R_X86_64_NONE, " #symbol)
+#endif
 #define ARRAY_LEN(a)     (sizeof(a) / sizeof((a)[0]))
 #define ALIGN_UP(x, a)   (((x) + ((__typeof__(x))(a)-1)) & ~((__typeof__(x))(a)-1))
 #define ALIGN_DOWN(x, a) ((x) & ~((__typeof__(x))(a)-1))
@@ -143,5 +149,13 @@ uint64_t lib_siphash(const uint64_t key[2], const void *data, size_t len);
 // ChaCha20 block function (RFC 8439 section 2.3).
 void lib_chacha20_block(const uint32_t key[8], uint32_t counter, const uint32_t nonce[3],
                         uint8_t out[64]);
+
+// -ffreestanding takes the compiler's knowledge of these away; this gives it back: copies of a few
+// bytes become moves.
+#ifndef LITH_HOSTED
+#define LIB_SHORT(n)    (__builtin_constant_p(n) && (n) <= 32)
+#define memcpy(d, s, n) (LIB_SHORT(n) ? __builtin_memcpy(d, s, n) : (memcpy)(d, s, n))
+#define memset(d, c, n) (LIB_SHORT(n) ? __builtin_memset(d, c, n) : (memset)(d, c, n))
+#endif
 
 #endif

@@ -2,6 +2,8 @@
 // Memory and string functions with C library semantics. Copies and fills use the string
 // instructions: fast on every CPU with ERMS, and the kernel may not touch vector registers.
 #include "lib/lib.h"
+#undef memcpy
+#undef memset
 
 void *memcpy(void *restrict dst, const void *restrict src, size_t n)
 {
@@ -30,7 +32,12 @@ void *memcpy(void *restrict dst, const void *restrict src, size_t n)
         }
         return dst;
     }
-    __asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(n)::"memory");
+    // Whole words, and the last eight bytes once more, at their own place.
+    uint64_t last;
+    size_t words = n / 8;
+    __builtin_memcpy(&last, (const char *)s + n - 8, 8);
+    __asm__ volatile("rep movsq" : "+D"(d), "+S"(s), "+c"(words)::"memory");
+    __builtin_memcpy((char *)dst + n - 8, &last, 8);
     return dst;
 }
 
@@ -59,7 +66,15 @@ void *memmove(void *dst, const void *src, size_t n)
 void *memset(void *dst, int c, size_t n)
 {
     void *d = dst;
-    __asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(c) : "memory");
+    uint64_t word = (uint8_t)c * 0x0101010101010101ull;
+    if (n < 8) {
+        for (size_t i = 0; i < n; i++)
+            ((volatile char *)d)[i] = (char)c;
+        return dst;
+    }
+    size_t words = n / 8;
+    __builtin_memcpy((char *)dst + n - 8, &word, 8);
+    __asm__ volatile("rep stosq" : "+D"(d), "+c"(words) : "a"(word) : "memory");
     return dst;
 }
 

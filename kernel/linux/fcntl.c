@@ -116,20 +116,6 @@ SYSCALL(73, flock, int fd, int op)
 
 // --- ioctl ---
 
-static long bytes_readable(struct file *f, int *user)
-{
-    struct stat st;
-    int err = vfs_fstat(f, &st);
-    if (err)
-        return err;
-    int n = (int)pipe_readable(f);
-    if (S_ISREG(st.st_mode))
-        n = (uint64_t)st.st_size > f->pos ? (int)((uint64_t)st.st_size - f->pos) : 0;
-    else if (!S_ISFIFO(st.st_mode))
-        return -ENOTTY;
-    return put_user(user, &n);
-}
-
 static long set_nonblock(struct file *f, const int *user)
 {
     int on;
@@ -154,8 +140,6 @@ SYSCALL(16, ioctl, int fd, unsigned cmd, unsigned long arg)
         break;
     default:
         r = f->ops->ioctl ? f->ops->ioctl(f, cmd, arg) : -ENOTTY;
-        if (r == -ENOTTY && cmd == FIONREAD)
-            r = bytes_readable(f, (int *)arg);
         break;
     }
     file_unref(f);

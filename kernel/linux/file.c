@@ -131,6 +131,7 @@ static long do_pipe(int *user_fds, int flags)
     int fds[2];
     if (flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT))
         return -EINVAL;
+    signal_use_pipes();
     int err = pipe_create(&r, &w, flags & ~O_CLOEXEC);
     if (err)
         return err;

@@ -105,10 +105,12 @@ void user_vec_free(struct user_vec *v)
     v->many = NULL;
 }
 
+void (*signal_broken_pipe)(void);
+
 long io_write_result(long r)
 {
-    if (r == -EPIPE)
-        signal_send_thread(current_lt(), SIGPIPE, NULL);
+    if (r == -EPIPE && signal_broken_pipe)
+        signal_broken_pipe();
     return io_result(r);
 }
 

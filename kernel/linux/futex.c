@@ -27,7 +27,10 @@ static struct list_head *bucket_of(struct futex_key key)
 {
     uint64_t h = key.addr * 0x9e3779b97f4a7c15ull;
 
-    return &buckets[h >> 57];
+    struct list_head *b = &buckets[h >> 57];
+    if (!b->next) // its first use
+        list_init(b);
+    return b;
 }
 
 static int futex_key(uint32_t *uaddr, bool shared, struct futex_key *out)
@@ -294,14 +297,6 @@ SYSCALL(202, futex, uint32_t *uaddr, int op, uint32_t val, const void *timeout, 
     }
 }
 
-SYSCALL(273, set_robust_list, void *head, size_t len)
-{
-    if (len != sizeof(struct robust_list_head))
-        return -EINVAL;
-    current_lt()->robust_list = head;
-    return 0;
-}
-
 SYSCALL(274, get_robust_list, int tid, void **head_out, size_t *len_out)
 {
     struct linux_thread *t = tid ? linux_thread_find(tid) : current_lt();
@@ -339,7 +334,7 @@ static void robust_release(uint32_t *uaddr, uint32_t tid, bool pending)
     }
 }
 
-void futex_exit_robust(struct linux_thread *t)
+static void exit_robust(struct linux_thread *t)
 {
     struct robust_list_head head;
     uintptr_t entry, pending, list = (uintptr_t)t->robust_list;
@@ -365,10 +360,18 @@ void futex_exit_robust(struct linux_thread *t)
     t->robust_list = NULL;
 }
 
-static int futex_init(void)
+SYSCALL(273, set_robust_list, void *head, size_t len)
 {
-    for (unsigned i = 0; i < FUTEX_BUCKETS; i++)
-        list_init(&buckets[i]);
+    if (len != sizeof(struct robust_list_head))
+        return -EINVAL;
+    thread_leaving.robust = exit_robust;
+    current_lt()->robust_list = head;
     return 0;
 }
-INIT_RECORD(INIT_LINUX, futex_init);
+
+static int futex_init(void)
+{
+    thread_leaving.wake = futex_wake;
+    return 0;
+}
+INIT_RECORD(INIT_LINUX, futex_init, sys_futex);

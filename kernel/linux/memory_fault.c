@@ -79,12 +79,17 @@ static int show_vmstat(struct proc_buf *b)
     return 0;
 }
 
-static int memory_init(void)
+int procfs_fill_memory(void)
 {
-    arch_page_fault_hook = page_fault;
     int err = procfs_add("self/maps", show_maps, NULL);
     if (!err)
         err = procfs_add("self/smaps", show_smaps, NULL);
     return err ? err : procfs_add("vmstat", show_vmstat, NULL);
 }
-INIT_RECORD(INIT_LINUX, memory_init);
+
+static int memory_init(void)
+{
+    arch_page_fault_hook = page_fault;
+    return 0;
+}
+INIT_RECORD_ALWAYS(INIT_LINUX, memory_init);

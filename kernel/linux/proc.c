@@ -276,7 +276,8 @@ static int show_oom_score(struct proc_buf *b)
     return 0;
 }
 
-static int proc_init(void)
+// Called when /proc is mounted (fs/fs.h): what linux knows for it.
+int procfs_fill(void)
 {
     static const struct {
         const char *path;
@@ -306,6 +307,6 @@ static int proc_init(void)
         if (err)
             return err;
     }
-    return 0;
+    int err = procfs_fill_memory();
+    return err || !net_proc ? err : procfs_fill_net();
 }
-INIT_RECORD(INIT_LINUX, proc_init);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: ISC
 // The network in /proc: net/tcp, net/udp, net/dev (proc(5)), and sys/net/core/somaxconn.
 #include <asm-generic/errno.h>
-#include "linux/linux.h"
+#include "linux/process.h"
 
 static void emit_line(void *ctx, const char *line)
 {
@@ -10,19 +10,19 @@ static void emit_line(void *ctx, const char *line)
 
 static int show_tcp(struct proc_buf *b)
 {
-    net_proc_tcp(emit_line, b);
+    net_proc->tcp(emit_line, b);
     return 0;
 }
 
 static int show_udp(struct proc_buf *b)
 {
-    net_proc_udp(emit_line, b);
+    net_proc->udp(emit_line, b);
     return 0;
 }
 
 static int show_dev(struct proc_buf *b)
 {
-    net_proc_dev(emit_line, b);
+    net_proc->dev(emit_line, b);
     return 0;
 }
 
@@ -47,11 +47,10 @@ static int write_somaxconn(const char *text, size_t len)
     return 0;
 }
 
-static int proc_net_init(void)
+int procfs_fill_net(void)
 {
     int err = procfs_add("net/tcp", show_tcp, NULL);
     err = err ? err : procfs_add("net/udp", show_udp, NULL);
     err = err ? err : procfs_add("net/dev", show_dev, NULL);
     return err ? err : procfs_add("sys/net/core/somaxconn", show_somaxconn, write_somaxconn);
 }
-INIT_RECORD(INIT_LINUX, proc_net_init);

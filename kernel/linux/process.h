@@ -118,9 +118,18 @@ int signal_dequeue(uint64_t mask, siginfo_t *out);
 int signal_set_temp_mask(const void *user_mask, size_t size);
 // Puts the mask of signal_set_temp_mask() back at once (the call did not wait after all).
 void signal_restore_mask(void);
-// A thread is leaving: its part of the process's pending signals goes to others.
-void signal_thread_left(struct linux_thread *t);
+// Whoever makes pipes or sockets calls this: writing to a broken one raises SIGPIPE from then on.
+void signal_use_pipes(void);
+extern void (*signal_broken_pipe)(void); // fileio.c
 // thread.c
+// What a leaving thread owes to signals and futexes; NULL where they are not part of the image.
+extern struct thread_leaving {
+    // Its part of the process's pending signals goes to others.
+    void (*signals)(struct linux_thread *t);
+    // Marks the locks that it still holds as without owner (set_robust_list), and wakes.
+    void (*robust)(struct linux_thread *t);
+    long (*wake)(uint32_t *uaddr, bool shared, unsigned n, uint32_t bitset); // futex_wake
+} thread_leaving;
 // A thread of `p` that will run fn(arg) in kernel mode, with an FPU area and a number of its own
 // (the process's for its first). Not started. -ENOMEM, -EAGAIN.
 int linux_thread_create(struct process *p, struct linux_thread **out, void (*fn)(void *),
@@ -132,11 +141,14 @@ struct linux_thread *linux_thread_find(int tid);
 extern struct process *process_init; // process 1
 // vdso.c: maps the vDSO; returns the address of its ELF header (AT_SYSINFO_EHDR), or -errno.
 long vdso_map(struct mm_space *s);
+// memory_fault.c, proc_net.c: their files in /proc
+int procfs_fill_memory(void);
+int procfs_fill_net(void); // only where the network is linked (net_proc)
 // futex.c
 // FUTEX_WAKE on a user word of the current process: threads woken, or -errno.
 long futex_wake(uint32_t *uaddr, bool shared, unsigned n, uint32_t bitset);
-// Marks the locks that a leaving thread still holds as without owner (set_robust_list), and wakes.
-void futex_exit_robust(struct linux_thread *t);
+// process.c: number 1, without memory and threads. NULL: memory is short.
+struct process *process_create(void);
 // exec.c: loads the program into a fresh space and starts it in the current thread. 0 never
 // returns.
 int exec_start(struct process *p, const char *path, const char *const argv[],

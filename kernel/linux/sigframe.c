@@ -492,7 +492,7 @@ static void outside_signal(int sig)
         signal_send_process(process_init, sig, &info);
 }
 
-static int signal_init(void)
+int signal_delivery_init(void)
 {
     size_t size = 64;
 
@@ -508,4 +508,3 @@ static int signal_init(void)
     arch_user_exception_hook = user_exception;
     return 0;
 }
-INIT_RECORD(INIT_LINUX, signal_init);

@@ -191,7 +191,7 @@ int signal_dequeue(uint64_t mask, siginfo_t *out)
     return sig;
 }
 
-void signal_thread_left(struct linux_thread *t)
+static void thread_left(struct linux_thread *t)
 {
     struct process *p = t->process;
 
@@ -255,6 +255,7 @@ const char *signal_name(int sig)
 SYSCALL(13, rt_sigaction, int sig, const struct k_sigaction *user_act, struct k_sigaction *user_old,
         size_t size)
 {
+    LINK_NEEDS(signal_send);
     struct process *p = current_process();
     struct k_sigaction act, old;
 
@@ -482,3 +483,24 @@ SYSCALL(297, rt_tgsigqueueinfo, int tgid, int tid, int sig, const siginfo_t *use
         return -EFAULT;
     return tgid <= 0 ? -EINVAL : send_to_thread(tgid, tid, sig, &info);
 }
+
+// --- start ---
+
+static void broken_pipe(void)
+{
+    signal_send_thread(current_lt(), SIGPIPE, NULL);
+}
+
+void signal_use_pipes(void)
+{
+    signal_broken_pipe = broken_pipe;
+}
+
+static int signal_init(void)
+{
+    thread_leaving.signals = thread_left;
+    return signal_delivery_init();
+}
+// Who sends signals needs their delivery, and who sets handlers (LINK_NEEDS): signals come from
+// outside too.
+INIT_RECORD(INIT_LINUX, signal_init, signal_send);

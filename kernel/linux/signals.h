@@ -38,4 +38,7 @@ int signal_set_altstack(struct linux_thread *t, const stack_t *ss, uint64_t sp);
 // True if sp lies on the thread's alternate stack.
 bool signal_on_altstack(const struct linux_thread *t, uint64_t sp);
 
+// sigframe.c: makes the way out of the kernel deliver signals. 0 or -ENOMEM.
+int signal_delivery_init(void);
+
 #endif

@@ -61,6 +61,7 @@ static struct file *socket_file(struct socket *s, int flags)
 
 int socket_install(struct socket *s, int flags)
 {
+    signal_use_pipes();
     struct file *f = socket_file(s, flags);
     return f ? fd_install_current(f, flags & SOCK_CLOEXEC) : -ENOMEM;
 }

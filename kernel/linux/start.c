@@ -13,25 +13,6 @@
 #define EXIT_NOT_FOUND    127
 #define DEFAULT_PATH      "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-static const struct rlimit start_limits[RLIM_NLIMITS] = {
-    [RLIMIT_CPU] = {RLIM_INFINITY, RLIM_INFINITY},
-    [RLIMIT_FSIZE] = {RLIM_INFINITY, RLIM_INFINITY},
-    [RLIMIT_DATA] = {RLIM_INFINITY, RLIM_INFINITY},
-    [RLIMIT_STACK] = {8ul << 20, RLIM_INFINITY},
-    [RLIMIT_CORE] = {0, 0},
-    [RLIMIT_RSS] = {RLIM_INFINITY, RLIM_INFINITY},
-    [RLIMIT_NPROC] = {RLIM_INFINITY, RLIM_INFINITY},
-    [RLIMIT_NOFILE] = {65536, 1048576}, // soft: some programs close every number below it
-    [RLIMIT_MEMLOCK] = {RLIM_INFINITY, RLIM_INFINITY},
-    [RLIMIT_AS] = {RLIM_INFINITY, RLIM_INFINITY},
-    [RLIMIT_LOCKS] = {RLIM_INFINITY, RLIM_INFINITY},
-    [RLIMIT_SIGPENDING] = {4096, 4096},
-    [RLIMIT_MSGQUEUE] = {819200, 819200},
-    [RLIMIT_NICE] = {0, 0},
-    [RLIMIT_RTPRIO] = {0, 0},
-    [RLIMIT_RTTIME] = {RLIM_INFINITY, RLIM_INFINITY},
-};
-
 // A name without '/' is looked up in PATH as a shell does: the first file that is executable, else
 // -EACCES if there was a file, else -ENOENT.
 static int find_program(struct process *p, const char *name, char *out, size_t size)
@@ -122,28 +103,9 @@ static void start_thread(void *arg)
     fail_start(path, exec_start(p, path, boot_config.argv, boot_config.envp));
 }
 
-static struct process *create_process(void)
-{
-    struct process *p = kzalloc(sizeof(*p));
-    if (!p)
-        return NULL;
-    p->pid = p->pgid = p->sid = 1;
-    p->uid = boot_config.uid;
-    p->gid = boot_config.gid;
-    p->umask = 022;
-    p->fds = fd_table_create();
-    p->fs = fs_context_create();
-    p->start_ns = clock_monotonic_ns();
-    list_init(&p->threads);
-    list_init(&p->pending_info);
-    wait_queue_init(&p->signal_queue);
-    memcpy(p->limits, start_limits, sizeof(p->limits));
-    return p->fds && p->fs ? p : NULL;
-}
-
 int linux_start(void)
 {
-    struct process *p = create_process();
+    struct process *p = process_create();
     struct linux_thread *t;
     if (!p)
         return -ENOMEM;
@@ -156,31 +118,20 @@ int linux_start(void)
     return 0;
 }
 
-// The last step of start-up (core/main.c): the root file system, process 1, the scheduler.
+// The last step of start-up (core/main.c): process 1, the scheduler.
 static void run(void)
 {
-    if (boot_config.clock_ns) // machines that give no clock of their own
-        clock_set_realtime(boot_config.clock_ns + clock_monotonic_ns());
-    int err = fs_mount_root();
-    if (err)
-        panic("the root file system cannot be mounted (error %d): give the machine an EROFS image "
-              "as its "
-              "module (QEMU: -initrd root.erofs)",
-              -err);
-    chart_mark("root file system");
-    err = net_configure();
-    if (err)
-        panic("the network cannot be set up (error %d)", -err);
-    err = linux_start();
+    int err = linux_start();
     if (err)
         panic("process 1 cannot be made (error %d)", -err);
     chart_mark("process 1");
     sched_run();
 }
 
-static int start_init(void)
+int start_init(void);
+int start_init(void)
 {
     kernel_run = run;
-    return 0;
+    return syscall_table_install();
 }
-INIT_RECORD(INIT_LINUX, start_init);
+INIT_RECORD(INIT_LINUX, start_init, start_init);

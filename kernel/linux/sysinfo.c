@@ -300,4 +300,4 @@ static int sysinfo_init(void)
                 sizeof(names.nodename));
     return 0;
 }
-INIT_RECORD(INIT_LINUX, sysinfo_init);
+INIT_RECORD(INIT_LINUX, sysinfo_init, sys_uname);

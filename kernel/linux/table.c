@@ -53,7 +53,7 @@ static void describe_caller(uint64_t addr, char *buf, size_t size)
         lib_snprintf(buf, size, "0x%lx", (unsigned long)addr);
 }
 
-static __attribute__((noinline, cold)) long call_unknown(const struct regs *r)
+__attribute__((noinline, cold)) long syscall_unknown(const struct regs *r)
 {
     unsigned long nr = r->orig_rax;
     unsigned slot = nr < LITH_GATE_ENTRIES ? nr : LITH_GATE_ENTRIES - 1;
@@ -77,7 +77,7 @@ static void syscall_dispatch(struct regs *r)
     struct linux_thread *t = current_lt();
     t->last_calls[t->last_calls_at++ % ARRAY_LEN(t->last_calls)] = (uint16_t)nr;
     if (unlikely(nr >= LITH_GATE_ENTRIES || !syscall_table[nr])) {
-        r->rax = (uint64_t)call_unknown(r);
+        r->rax = (uint64_t)syscall_unknown(r);
         return;
     }
     r->rax = (uint64_t)syscall_table[nr]((long)r->rdi, (long)r->rsi, (long)r->rdx, (long)r->r10,
@@ -111,12 +111,16 @@ static const char *current_program_name(void)
     return t ? t->process->comm : NULL;
 }
 
-static int table_init(void)
+// Binary mode. The table of gates stands below the programs, where rewritten calls look for it.
+int syscall_table_install(void)
 {
+    uint64_t pa;
+    if (!plat_query(arch_gates_init(), &pa, NULL) ||
+        plat_map(LITH_GATE_TABLE, pa, 2 * PAGE_SIZE, PLAT_READ))
+        return -ENOMEM;
     arch_syscall_hook = syscall_dispatch;
     report_last_calls = log_last_calls;
     if (!report_thread_name)
         report_thread_name = current_program_name;
     return 0;
 }
-INIT_RECORD(INIT_LINUX, table_init);

@@ -17,6 +17,7 @@
      CLONE_CHILD_CLEARTID)
 
 struct process *process_init;
+struct thread_leaving thread_leaving;
 static int last_tid = 1;
 
 struct process *process_find(int pid)
@@ -120,12 +121,13 @@ static void thread_leave(int status)
     struct linux_thread *t = current_lt();
     struct process *p = t->process;
 
-    futex_exit_robust(t);
+    if (thread_leaving.robust)
+        thread_leaving.robust(t);
     if (t->clear_child_tid) {
         uint32_t zero = 0;
 
-        if (!put_user(t->clear_child_tid, &zero))
-            futex_wake(t->clear_child_tid, true, 1, ~0u);
+        if (!put_user(t->clear_child_tid, &zero) && thread_leaving.wake)
+            thread_leaving.wake(t->clear_child_tid, true, 1, ~0u);
     }
     if (t->tid == p->pid)
         p->exit_status = (status & 0xff) << 8;
@@ -134,7 +136,8 @@ static void thread_leave(int status)
     list_del(&t->in_process);
     p->thread_count--;
     p->dead_cpu_ns += thread_cpu_ns(t->thread);
-    signal_thread_left(t);
+    if (thread_leaving.signals)
+        thread_leaving.signals(t);
     thread_exit();
 }
 
@@ -267,17 +270,17 @@ SYSCALL(58, vfork, void)
     return refuse_process("vfork");
 }
 
-SYSCALL(186, gettid, void)
+SYSCALL_QUICK(186, gettid, void)
 {
     return current_lt()->tid;
 }
 
-SYSCALL(39, getpid, void)
+SYSCALL_QUICK(39, getpid, void)
 {
     return current_process()->pid;
 }
 
-SYSCALL(110, getppid, void)
+SYSCALL_QUICK(110, getppid, void)
 {
     return current_process()->ppid;
 }
@@ -320,7 +323,7 @@ SYSCALL(158, arch_prctl, int code, unsigned long addr)
 
     switch (code) {
     case 0x1002: // ARCH_SET_FS
-        if (addr >= LITH_USER_END)
+        if (addr >= arch_user_end)
             return -EPERM;
         arch_fs_base_set(addr);
         current_lt()->thread->arch.fs_base = addr;

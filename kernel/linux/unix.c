@@ -132,7 +132,7 @@ static struct unix_sock *find_abstract(const struct sockaddr_un *a, unsigned len
 static void unname(struct unix_sock *u)
 {
     if (u->in_fs)
-        vfs_unbind_socket(u);
+        fs_names->unbind_socket(u);
     u->in_fs = false;
     spin_lock(&unix_lock);
     for (struct unix_sock **at = &abstract_names; *at; at = &(*at)->next_abstract)
@@ -170,6 +170,15 @@ static int autobind(struct unix_sock *u)
     return -ENOSPC;
 }
 
+// Only in link mode: nothing else of the program opens files by name.
+static int no_names(void)
+{
+    log_warn(
+        "AF_UNIX socket with a path: this program is linked without the file system; open or stat "
+        "anything by name to have it");
+    return -EOPNOTSUPP;
+}
+
 static int unix_bind(struct socket *s, const union socket_addr *a, unsigned len)
 {
     struct unix_sock *u = unix_of(s);
@@ -185,8 +194,9 @@ static int unix_bind(struct socket *s, const union socket_addr *a, unsigned len)
         char path[sizeof(name.sun_path) + 1] = {0};
         size_t n = strnlen(name.sun_path, len - offsetof(struct sockaddr_un, sun_path));
         memcpy(path, name.sun_path, n);
-        err = vfs_bind_socket(current_process()->fs, path, 0777 & ~current_process()->umask, u,
-                              path_gone);
+        err = !fs_names ? no_names()
+                        : fs_names->bind_socket(current_process()->fs, path,
+                                                0777 & ~current_process()->umask, u, path_gone);
         if (err)
             return err == -EEXIST ? -EADDRINUSE : err;
         u->in_fs = true;
@@ -231,7 +241,7 @@ static int lookup(const union socket_addr *a, unsigned len, struct unix_sock **o
     memcpy(path, a->un.sun_path,
            strnlen(a->un.sun_path, len - offsetof(struct sockaddr_un, sun_path)));
     void *sock;
-    err = vfs_find_socket(current_process()->fs, path, &sock);
+    err = !fs_names ? no_names() : fs_names->find_socket(current_process()->fs, path, &sock);
     if (err)
         return err;
     *out = sock;

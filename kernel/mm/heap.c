@@ -24,7 +24,12 @@ struct heap_class {
 static const uint16_t sizes[] = {16,  32,  48,  64,  96,   128,  192,  256,  320,        384,
                                  448, 512, 640, 768, 1024, 1280, 1536, 2048, MM_SLAB_MAX};
 static struct heap_class classes[ARRAY_LEN(sizes)];
-static uint8_t class_of[MM_SLAB_MAX / 16 + 1]; // by size in units of 16, rounded up
+// Index into sizes[] by size in units of 16, rounded up.
+static const uint8_t class_of[MM_SLAB_MAX / 16 + 1] = {
+    [0 ... 1] = 0,    [2] = 1,          [3] = 2,           [4] = 3,           [5 ... 6] = 4,
+    [7 ... 8] = 5,    [9 ... 12] = 6,   [13 ... 16] = 7,   [17 ... 20] = 8,   [21 ... 24] = 9,
+    [25 ... 28] = 10, [29 ... 32] = 11, [33 ... 40] = 12,  [41 ... 48] = 13,  [49 ... 64] = 14,
+    [65 ... 80] = 15, [81 ... 96] = 16, [97 ... 128] = 17, [129 ... 192] = 18};
 static spinlock_t meta_lock = SPINLOCK_INIT;
 static struct list_head meta_free; // unused struct slabs
 uint64_t heap_pages;
@@ -36,7 +41,6 @@ uint64_t heap_pages;
 
 void heap_init(void)
 {
-    unsigned c = 0;
     list_init(&meta_free);
     for (unsigned i = 0; i < ARRAY_LEN(sizes); i++) {
         struct heap_class *k = &classes[i];
@@ -46,29 +50,28 @@ void heap_init(void)
         k->order = k->size <= 512 ? 0 : k->size <= 1024 ? 1 : 2;
         list_init(&k->slabs);
     }
-    for (unsigned n = 0; n < ARRAY_LEN(class_of); n++) {
-        while (sizes[c] < n * 16)
-            c++;
-        class_of[n] = (uint8_t)c;
-    }
 }
 
 static struct slab *meta_alloc(void)
 {
+    static struct slab *fresh; // of the newest page: never used yet
+    static unsigned fresh_count;
     spin_lock(&meta_lock);
-    if (list_empty(&meta_free)) {
-        uint64_t pa = page_alloc(0, 0);
-        if (pa) {
-            struct slab *s = pa_to_va(pa);
-            heap_pages++;
-            for (size_t i = 0; i < PAGE_SIZE / sizeof(*s); i++)
-                list_add_tail(&s[i].link, &meta_free);
-        }
-    }
     struct slab *s = NULL;
     if (!list_empty(&meta_free)) {
         s = list_first(&meta_free, struct slab, link);
         list_del(&s->link);
+    } else if (!fresh_count) {
+        uint64_t pa = page_alloc(0, 0);
+        if (pa) {
+            heap_pages++;
+            fresh = pa_to_va(pa);
+            fresh_count = PAGE_SIZE / sizeof(*s);
+        }
+    }
+    if (!s && fresh_count) {
+        fresh_count--;
+        s = fresh++;
     }
     spin_unlock(&meta_lock);
     return s;
@@ -94,9 +97,10 @@ static bool class_grow(struct heap_class *k)
     s->class = k;
     s->base = pa_to_va(pa);
     s->total = s->free = (uint16_t)((PAGE_SIZE << k->order) / k->size);
-    memset(s->free_bits, 0, sizeof(s->free_bits));
-    for (unsigned i = 0; i < s->total; i++)
-        s->free_bits[i / 64] |= 1ull << i % 64;
+    for (unsigned i = 0; i < ARRAY_LEN(s->free_bits); i++) {
+        unsigned left = s->total > 64 * i ? s->total - 64 * i : 0;
+        s->free_bits[i] = left >= 64 ? UINT64_MAX : (1ull << left) - 1;
+    }
     struct page *p = page_of(pa);
     for (unsigned i = 0; i < 1u << k->order; i++) {
         p[i].state = PG_SLAB;

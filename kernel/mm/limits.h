@@ -16,6 +16,8 @@
 #define MM_RESERVE_PAGES 32
 // Per-CPU cache of single pages: refilled and drained by half, so that a burst costs one lock.
 #define MM_PAGE_CACHE 64
+// log2 of the pages that an empty cache takes at once.
+#define MM_PAGE_CACHE_FILL 3
 
 // Largest object taken from a slab; above, whole pages waste less than slabs would.
 #define MM_SLAB_MAX 3072

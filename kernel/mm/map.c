@@ -26,7 +26,7 @@ int mm_init(void)
     report_describe = mm_describe;
     return 0;
 }
-INIT_RECORD(INIT_MM, mm_init);
+INIT_RECORD_ALWAYS(INIT_MM, mm_init);
 
 struct mm_space *mm_space_create(void)
 {

@@ -20,6 +20,7 @@ static struct page_range ranges[PLAT_MEM_MAX];
 static unsigned range_count;
 static spinlock_t lock = SPINLOCK_INIT; // everything below except the caches
 static uint32_t free_list[PAGE_ORDER_MAX + 1];
+static unsigned free_orders; // bit: the list of this order is not empty
 static uint64_t total_pages, free_pages;
 static struct page_cache caches[MM_CPU_MAX]; // each its CPU's own; kernel code is not preempted
 static size_t (*shrinkers[8])(size_t);
@@ -51,14 +52,15 @@ static void list_push(uint32_t pfn, struct page *p, unsigned order, bool zero)
     if (head)
         page_at(head)->prev = pfn;
     free_list[order] = pfn;
+    free_orders |= 1u << order;
 }
 
 static void list_take(struct page *p)
 {
     if (p->prev)
         page_at(p->prev)->next = p->next;
-    else
-        free_list[p->order] = p->next;
+    else if (!(free_list[p->order] = p->next))
+        free_orders &= ~(1u << p->order);
     if (p->next)
         page_at(p->next)->prev = p->prev;
     p->state = PG_FREE_TAIL;
@@ -113,10 +115,10 @@ static uint64_t carve(unsigned order, bool *zero)
 
 static uint64_t buddy_alloc(unsigned order, bool *zero)
 {
-    for (unsigned o = order; o <= PAGE_ORDER_MAX; o++) {
+    unsigned fit = free_orders >> order << order;
+    if (fit) {
+        unsigned o = (unsigned)__builtin_ctz(fit);
         uint32_t pfn = free_list[o];
-        if (!pfn)
-            continue;
         struct page *p = page_at(pfn);
         *zero = p->zero;
         list_take(p);
@@ -145,6 +147,24 @@ static void cache_drain(struct page_cache *c, unsigned keep)
     spin_unlock(&lock);
 }
 
+// Some pages at once: most of what one allocation costs is finding a block.
+static void cache_fill(struct page_cache *c)
+{
+    bool zero;
+    spin_lock(&lock);
+    uint64_t pfn = buddy_alloc(MM_PAGE_CACHE_FILL, &zero);
+    spin_unlock(&lock);
+    if (!pfn)
+        return;
+    struct page *p = page_at((uint32_t)pfn);
+    for (unsigned i = 1u << MM_PAGE_CACHE_FILL; i-- > 0;) { // the lowest goes out first
+        p[i].state = PG_CACHED;
+        p[i].zero = zero;
+        p[i].ahead = false;
+        c->page[c->count++] = (uint32_t)pfn + i;
+    }
+}
+
 static uint64_t free_now(void)
 {
     return free_pages + cache()->count;
@@ -167,39 +187,42 @@ static bool shrink(size_t pages)
     return freed > 0;
 }
 
-static uint64_t take(unsigned order, unsigned flags, bool *zero)
+static struct page *take(unsigned order, unsigned flags, uint64_t *pfn, bool *zero)
 {
     struct page_cache *c = cache();
     if ((flags & PAGE_USER) && free_now() < MM_RESERVE_PAGES + (1ul << order))
-        return 0;
+        return NULL;
+    if (order == 0 && !c->count)
+        cache_fill(c);
     if (order == 0 && c->count) {
-        uint32_t pfn = c->page[--c->count];
-        *zero = page_at(pfn)->zero;
-        return pfn;
+        *pfn = c->page[--c->count];
+        struct page *p = page_at((uint32_t)*pfn);
+        *zero = p->zero;
+        return p;
     }
     spin_lock(&lock);
-    uint64_t pfn = buddy_alloc(order, zero);
+    *pfn = buddy_alloc(order, zero);
     spin_unlock(&lock);
-    if (!pfn && order && c->count) {
+    if (!*pfn && order && c->count) {
         cache_drain(c, 0); // single pages may be what keeps a block apart
         spin_lock(&lock);
-        pfn = buddy_alloc(order, zero);
+        *pfn = buddy_alloc(order, zero);
         spin_unlock(&lock);
     }
-    return pfn;
+    return *pfn ? page_at((uint32_t)*pfn) : NULL;
 }
 
 uint64_t page_alloc(unsigned order, unsigned flags)
 {
     bool zero;
+    uint64_t pfn;
     ASSERT(order <= PAGE_ORDER_MAX);
-    uint64_t pfn = take(order, flags, &zero);
-    if (!pfn && shrink(MAX(1ul << order, 32ul)))
-        pfn = take(order, flags, &zero);
-    if (!pfn)
+    struct page *p = take(order, flags, &pfn, &zero);
+    if (!p && shrink(MAX(1ul << order, 32ul)))
+        p = take(order, flags, &pfn, &zero);
+    if (!p)
         return 0;
     uint64_t pa = pfn << PAGE_SHIFT;
-    struct page *p = page_of(pa);
     for (size_t i = 0; i < 1ul << order; i++)
         p[i] = (struct page){.refs = 1, .state = PG_USED};
     if ((flags & PAGE_ZERO) && !zero)

@@ -73,3 +73,4 @@ int net_wait_configured(uint64_t timeout_ns)
         return 0;
     return wait_event(&configured, nif->ip, clock_monotonic_ns() + timeout_ns, false);
 }
+INIT_RECORD(INIT_ADDRESSES, net_configure, net_configured_wake);

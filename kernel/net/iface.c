@@ -142,6 +142,8 @@ static void if_attach(struct netdev *d)
     net_unlock();
 }
 
+const struct net_proc *net_proc;
+
 static int net_init(void)
 {
     if_attach(&lo_dev);
@@ -151,10 +153,11 @@ static int net_init(void)
     net_ifs[0].mask = 0xff000000;
     tcp_init();
     sched_add_poller(&lo_poller);
-    netdev_attach = if_attach;
+    netdev_use(if_attach);
+    net_proc = &net_proc_lines;
     return 0;
 }
-INIT_RECORD(INIT_DEV - 1, net_init);
+INIT_RECORD(INIT_DEV - 1, net_init, net_lock);
 
 // --- addresses ---
 struct net_if *net_if_by_ip(uint32_t ip)

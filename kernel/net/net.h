@@ -99,9 +99,13 @@ int net_configure(void);
 int net_wait_configured(uint64_t timeout_ns);
 extern uint32_t net_dns[3]; // host byte order, from DHCP or the configuration
 extern unsigned net_somaxconn;
-// Lines for /proc/net/{tcp,udp,dev,snmp}: calls emit for each.
-void net_proc_tcp(void (*emit)(void *ctx, const char *line), void *ctx);
-void net_proc_udp(void (*emit)(void *ctx, const char *line), void *ctx);
-void net_proc_dev(void (*emit)(void *ctx, const char *line), void *ctx);
+// Lines for /proc/net/{tcp,udp,dev}: each calls emit for every line. NULL where the network is not
+// part of the image, so that /proc does not bring it in.
+struct net_proc {
+    void (*tcp)(void (*emit)(void *ctx, const char *line), void *ctx);
+    void (*udp)(void (*emit)(void *ctx, const char *line), void *ctx);
+    void (*dev)(void (*emit)(void *ctx, const char *line), void *ctx);
+};
+extern const struct net_proc *net_proc;
 
 #endif

@@ -46,7 +46,7 @@ static void bound_lines(struct emitter *em)
 }
 
 // emit may allocate but not sleep: the stack is locked meanwhile.
-void net_proc_tcp(void (*emit)(void *ctx, const char *line), void *ctx)
+static void proc_tcp(void (*emit)(void *ctx, const char *line), void *ctx)
 {
     struct emitter em = {emit, ctx, 0, IPPROTO_TCP};
     emit(ctx, "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  "
@@ -57,7 +57,7 @@ void net_proc_tcp(void (*emit)(void *ctx, const char *line), void *ctx)
     net_unlock();
 }
 
-void net_proc_udp(void (*emit)(void *ctx, const char *line), void *ctx)
+static void proc_udp(void (*emit)(void *ctx, const char *line), void *ctx)
 {
     struct emitter em = {emit, ctx, 0, IPPROTO_UDP};
     emit(ctx, "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  "
@@ -67,7 +67,7 @@ void net_proc_udp(void (*emit)(void *ctx, const char *line), void *ctx)
     net_unlock();
 }
 
-void net_proc_dev(void (*emit)(void *ctx, const char *line), void *ctx)
+static void proc_dev(void (*emit)(void *ctx, const char *line), void *ctx)
 {
     char line[256];
     emit(ctx, "Inter-|   Receive                                                |  Transmit\n");
@@ -84,3 +84,5 @@ void net_proc_dev(void (*emit)(void *ctx, const char *line), void *ctx)
         emit(ctx, line);
     }
 }
+
+const struct net_proc net_proc_lines = {proc_tcp, proc_udp, proc_dev};

@@ -72,8 +72,9 @@ extern uint64_t net_now; // monotonic ns as of net_lock() or the batch
 void net_lock(void);
 // Delivers what is on loopback, sends what waits to be sent, rings doorbells, unlocks.
 void net_unlock(void);
-struct net_if *net_if_by_ip(uint32_t ip); // that has this address; NULL
-bool net_is_local(uint32_t ip);           // own address or 127/8
+extern const struct net_proc net_proc_lines; // proc.c
+struct net_if *net_if_by_ip(uint32_t ip);    // that has this address; NULL
+bool net_is_local(uint32_t ip);              // own address or 127/8
 bool net_is_broadcast(const struct net_if *nif, uint32_t ip);
 static inline bool ip_is_loopback(uint32_t ip)
 {

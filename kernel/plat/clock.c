@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
-// Time from the TSC: ns = (tsc - base) * mult >> shift. The rate comes from whoever knows it; no
-// calibration loop longer than 10 microseconds.
+// Time from the TSC: ns = (tsc - base) * mult >> shift. The rate comes from whoever knows it;
+// start-up never waits to measure it.
 #include "arch/x86_64/x86.h"
 #include "plat/machine.h"
 
@@ -119,19 +119,34 @@ uint64_t clock_find_tsc_khz(void)
         if (r[0] & 0xffff)
             return (uint64_t)(r[0] & 0xffff) * 1000;
     }
+    return 0;
+}
+
+// Nobody knows the rate (QEMU without KVM): it is measured against the local APIC's timer, which
+// counts at 1 GHz there, from here to the end of start-up, without waiting. Until then the clock
+// takes the TSC for faster than any is, so that it never has to go back.
+#define FASTEST_KHZ 8000000
+static uint64_t measured_from; // TSC; 0: not measuring
+
+bool clock_measure_start(uint64_t start_tsc)
+{
     if (!lapic)
-        return 0;
-    // QEMU without KVM: its local APIC counts at 1 GHz.
+        return false;
     lapic_timer_start(0xffffffff);
-    uint32_t c0 = lapic_timer_count();
-    uint64_t t0 = arch_tsc();
-    uint32_t c1;
-    do {
-        c1 = lapic_timer_count();
-    } while (c0 - c1 < 10000);
-    uint64_t t1 = arch_tsc();
+    measured_from = arch_tsc();
+    clock_init(FASTEST_KHZ, start_tsc, 0, start_tsc);
+    return true;
+}
+
+void clock_measure_end(void)
+{
+    if (!measured_from)
+        return;
+    uint32_t ticks = 0xffffffff - lapic_timer_count();
+    uint64_t cycles = arch_tsc() - measured_from;
     lapic_timer_start(0);
-    return (t1 - t0) * 1000000 / (c0 - c1);
+    clock_init(cycles * 1000000 / MAX(ticks, 1u), base_tsc, 0, base_tsc);
+    measured_from = 0;
 }
 
 void plat_console_write(const char *s, size_t n, int stream)

@@ -28,8 +28,10 @@ extern volatile uint32_t *lapic;
 // Clock: monotonic ns from the TSC.
 void clock_init(uint64_t tsc_khz, uint64_t start_tsc, uint64_t realtime_ns, uint64_t realtime_tsc);
 uint64_t clock_ns_to_tsc(uint64_t ns);
-uint64_t clock_find_tsc_khz(
-    void); // CPUID, kvmclock, or a 10 us look at the local APIC's timer; 0: none of them
+uint64_t clock_find_tsc_khz(void); // CPUID or kvmclock; 0: neither knows
+// Or else: measured by the local APIC's timer meanwhile. False: there is none.
+bool clock_measure_start(uint64_t start_tsc);
+void clock_measure_end(void);
 
 // Ring 0 without the help of a monitor: halts until an interrupt is pending.
 void wait_halted(uint64_t deadline_ns);

@@ -102,15 +102,17 @@ static bool may_be_cached(uint64_t entry)
 
 int plat_map(uint64_t va, uint64_t pa, uint64_t len, unsigned prot)
 {
-    uint64_t bits = bits_of(prot), *e = NULL;
+    uint64_t bits = bits_of(prot), *e = NULL, *first = NULL;
     bool flush = false;
     // First make sure that all tables are there, so that failure changes nothing.
     for (uint64_t a = va; a < va + len; a = ALIGN_DOWN(a, 0x200000ul) + 0x200000) {
-        if (!walk(a, true))
+        e = walk(a, true);
+        if (!e)
             return -ENOMEM;
+        first = first ? first : e;
     }
     for (uint64_t off = 0; off < len; off += PAGE_SIZE) {
-        e = off == 0 || index_at(va + off, 0) == 0 ? walk(va + off, true) : e + 1;
+        e = off == 0 ? first : index_at(va + off, 0) == 0 ? walk(va + off, true) : e + 1;
         flush |= may_be_cached(*e);
         *e = ((pa + off) & PTE_ADDR) | bits;
     }

@@ -177,4 +177,4 @@ static int sched_idle_init(void)
     arch_exit_hook = sched_exit_hook;
     return 0;
 }
-INIT_RECORD(INIT_SCHED, sched_idle_init);
+INIT_RECORD_ALWAYS(INIT_SCHED, sched_idle_init);

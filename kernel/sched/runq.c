@@ -299,4 +299,4 @@ static int sched_init(void)
     this_cpu()->current = t;
     return 0;
 }
-INIT_RECORD(INIT_SCHED, sched_init);
+INIT_RECORD_ALWAYS(INIT_SCHED, sched_init);

@@ -118,4 +118,4 @@ static int clock_init_realtime(void)
         clock_set_realtime(boot_config.clock_ns + plat_clock_ns());
     return 0;
 }
-INIT_RECORD(INIT_SCHED, clock_init_realtime);
+INIT_RECORD(INIT_SCHED, clock_init_realtime, clock_realtime_ns);

@@ -11,7 +11,7 @@ bin=$PWD/build/bin programs=$PWD/build/tests/guest work=$PWD/build/tests/guest-i
 platforms=
 [ "${1:-}" = -p ] && platforms=$2 && shift 2
 XDG_DATA_HOME=$work/store
-export XDG_DATA_HOME
+export XDG_DATA_HOME LITH_QEMU_ACCEL=${LITH_QEMU_ACCEL:-tcg}
 
 names=("$@")
 if [ ${#names[@]} = 0 ]; then

@@ -11,56 +11,59 @@ uint32_t arch_ss; // the stack selector of this ring
 bool (*arch_page_fault_hook)(uint64_t, bool, bool, struct regs *, bool);
 void (*arch_user_exception_hook)(unsigned, uint64_t, uint64_t, struct regs *);
 void (*arch_syscall_hook)(struct regs *);
+void (*link_restart_hook)(struct regs *);
 void (*arch_exit_hook)(struct regs *);
 
 // GCC's -fstack-protector reads this; set before the first protected function runs.
 uintptr_t __stack_chk_guard = 0x4c697468;
 
 extern const uint64_t arch_exc_stubs[32], arch_irq_stubs[16];
-extern char irq_stack_top[], exc_stack_top[], df_stack_top[], arch_gate_table[];
-extern void irq_spurious(void), ring0_page_fault(void), ring0_breakpoint(void), gate_jump(void),
+extern char irq_stack_top[], exc_stack_top[], df_stack_top[];
+extern void irq_spurious(void), ring0_page_fault(void), ring0_breakpoint(void),
     ring3_flush_site(void);
 
 static size_t fpu_size = 512;
 static uint64_t xcr0; // 0: FXSAVE only
 static bool have_fsgsbase, have_rdrand, have_rdseed, have_xsaveopt;
 
-struct idt_gate {
-    uint16_t offset_low, selector;
-    uint8_t ist, type;
-    uint16_t offset_mid;
-    uint32_t offset_high, zero;
-};
+// A 64-bit gate with DPL 3: a trap gate (int3 of programs, and interrupts that stay enabled) or an
+// interrupt gate. Intel SDM volume 3, 6.14.1.
+#define GATE_TRAP      0xefull
+#define GATE_INTERRUPT 0xeeull
 
-static void set_gate(unsigned vector, uint64_t target, unsigned selector, unsigned ist)
+static void set_gates(unsigned vector, const uint64_t *targets, unsigned count, uint64_t kind)
 {
-    struct idt_gate *g = (struct idt_gate *)(void *)arch_idt + vector;
-    *g = (struct idt_gate){
-        .offset_low = (uint16_t)target,
-        .selector = (uint16_t)selector,
-        .ist = (uint8_t)ist,
-        .type = 0xef, // 64-bit trap gate, DPL 3: int3 of programs, and interrupts that stay enabled
-        .offset_mid = (uint16_t)(target >> 16),
-        .offset_high = (uint32_t)(target >> 32),
-    };
+    uint64_t *gate = (uint64_t *)(void *)arch_idt + 2 * vector;
+    for (; count; count--, gate += 2) {
+        uint64_t target = *targets++;
+        gate[0] = kind | (target & 0xffff) | (target & 0xffff0000) << 32;
+        gate[1] = target >> 32;
+    }
+}
+
+static void set_gate(unsigned vector, void (*target)(void), uint64_t kind)
+{
+    uint64_t at = (uintptr_t)target;
+    set_gates(vector, &at, 1, kind);
 }
 
 void arch_tables_init(unsigned ring)
 {
-    unsigned sel = ring ? LITH_SEL_UCODE : LITH_SEL_KCODE;
-    for (unsigned v = 0; v < 32; v++)
-        set_gate(v, arch_exc_stubs[v], sel, v == 8 || v == 2 || v == 18 ? 3 : 2);
-    for (unsigned v = 0; v < 16; v++)
-        set_gate(0x20 + v, arch_irq_stubs[v], sel, 1);
-    if (ring) { // these two need one privileged instruction each
-        set_gate(3, (uintptr_t)ring0_breakpoint, LITH_SEL_KCODE, 2);
-        set_gate(VECTOR_PF, (uintptr_t)ring0_page_fault, LITH_SEL_KCODE, 2);
-        // Interrupt gates: an interrupt's gate leads to ring 3 and is #GP while a stub runs in
-        // ring 0. The stubs' own iretq sets IF again.
-        ((struct idt_gate *)(void *)arch_idt)[3].type = 0xee;
-        ((struct idt_gate *)(void *)arch_idt)[VECTOR_PF].type = 0xee;
+    uint64_t kind = (uint64_t)(ring ? LITH_SEL_UCODE : LITH_SEL_KCODE) << 16 | GATE_TRAP << 40;
+    static const uint8_t own_stack[] = {2, 8, 18}; // NMI, double fault, machine check: IST 3
+    set_gates(0, arch_exc_stubs, 32, kind | 2ull << 32);
+    for (unsigned i = 0; i < ARRAY_LEN(own_stack); i++)
+        set_gates(own_stack[i], &arch_exc_stubs[own_stack[i]], 1, kind | 3ull << 32);
+    set_gates(0x20, arch_irq_stubs, 16, kind | 1ull << 32);
+    if (ring) {
+        // These two need one privileged instruction each. Interrupt gates: an interrupt's gate
+        // leads to ring 3 and is #GP while a stub runs in ring 0. The stubs' own iretq sets IF
+        // again.
+        uint64_t ring0 = (uint64_t)LITH_SEL_KCODE << 16 | GATE_INTERRUPT << 40 | 2ull << 32;
+        set_gate(3, ring0_breakpoint, ring0);
+        set_gate(VECTOR_PF, ring0_page_fault, ring0);
     }
-    set_gate(0xff, (uintptr_t)irq_spurious, sel, 1);
+    set_gate(0xff, irq_spurious, kind);
 
     uint64_t *ist = (uint64_t *)(void *)(arch_tss + 0x24);
     __builtin_memcpy(arch_tss + 4, &(uint64_t){(uintptr_t)exc_stack_top}, 8); // rsp0
@@ -68,7 +71,16 @@ void arch_tables_init(unsigned ring)
     __builtin_memcpy(ist + 1, &(uint64_t){(uintptr_t)exc_stack_top}, 8);
     __builtin_memcpy(ist + 2, &(uint64_t){(uintptr_t)df_stack_top}, 8);
 
-    uint64_t tss = (uintptr_t)arch_tss, limit = (uint64_t)(arch_tss_end - arch_tss) - 1;
+    static const uint64_t segments[] = {[LITH_SEL_KCODE / 8] = 0x00af9b000000ffff,
+                                        [LITH_SEL_KDATA / 8] = 0x00cf93000000ffff,
+                                        [LITH_SEL_UDATA / 8 - 1] = 0x00cffb000000ffff,
+                                        [LITH_SEL_UDATA / 8] = 0x00cff3000000ffff,
+                                        [LITH_SEL_UCODE / 8] = 0x00affb000000ffff};
+    __builtin_memcpy(arch_gdt, segments, sizeof(segments));
+    uint64_t tss_bytes = (uint64_t)(arch_tss_end - arch_tss);
+    uint64_t tss = (uintptr_t)arch_tss, limit = tss_bytes - 1;
+    *(uint16_t *)(void *)(arch_tss + 0x66) = 0x68; // the I/O bitmap: all zero, all allowed
+    arch_tss[tss_bytes - 1] = (char)0xff;
     uint64_t *d = (uint64_t *)(void *)(arch_gdt + LITH_SEL_TSS);
     d[0] = (limit & 0xffff) | (tss & 0xffffff) << 16 | 0x89ull << 40 | ((limit >> 16) & 15) << 48 |
            ((tss >> 24) & 0xff) << 56;
@@ -143,12 +155,14 @@ static void detect_features(void)
             want &= can;
             __asm__ volatile("xsetbv" ::"c"(0), "a"((uint32_t)want), "d"((uint32_t)(want >> 32)));
             osxsave = true;
+            xcr0 = want; // KVM-PVM does not emulate XGETBV in ring 0
         }
     } else {
         have_fsgsbase = true; // ring 3 cannot do without: the monitor checked
     }
     if (osxsave && max[0] >= 0xd) {
-        xcr0 = xgetbv();
+        if (arch_ring)
+            xcr0 = xgetbv();
         cpuid(0xd, 0, r);
         fpu_size = r[1]; // for the features enabled in XCR0
         cpuid(0xd, 1, r);
@@ -168,10 +182,6 @@ __attribute__((no_stack_protector)) void arch_cpu_start(unsigned ring)
         load_tables();
         wrmsr(MSR_GSBASE, (uintptr_t)c);
         detect_features();
-        wrmsr(MSR_EFER, rdmsr(MSR_EFER) | 1); // SCE
-        wrmsr(MSR_STAR, (uint64_t)LITH_SEL_KCODE << 32);
-        wrmsr(MSR_LSTAR, (uintptr_t)gate_jump);
-        wrmsr(MSR_FMASK, 0);
     } else {
         __asm__ volatile("wrgsbase %0" ::"r"((uint64_t)(uintptr_t)c));
         detect_features();
@@ -186,11 +196,6 @@ void arch_protect_tables(void (*protect)(uint64_t va, uint64_t len))
 {
     extern char ro_after_init_start[], ro_after_init_end[];
     protect((uintptr_t)ro_after_init_start, (uint64_t)(ro_after_init_end - ro_after_init_start));
-}
-
-uint64_t arch_gate_table_va(void)
-{
-    return (uintptr_t)arch_gate_table;
 }
 
 void arch_flush_tlb_page(uint64_t va)
@@ -332,10 +337,13 @@ void arch_regs_make_full(struct regs *r)
 {
     if (r->cs)
         return;
+    bool link = r->ss; // a C call: rcx and r11 are its own
     r->cs = arch_ring ? LITH_SEL_UCODE : LITH_SEL_KCODE;
     r->ss = arch_ring ? LITH_SEL_UDATA : LITH_SEL_KDATA;
     r->rflags = 0x202;
     arch_regs_set_result(r, r->rax);
+    if (link)
+        return;
     r->rcx = r->rip;
     r->r11 = 0x202;
 }

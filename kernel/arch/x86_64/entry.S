@@ -2,92 +2,18 @@
 // Ways into the kernel and out of it: call gates, `syscall` in ring 0, exceptions, interrupts.
 //
 // Every way in builds a struct regs (arch/arch.h) at the top of the thread's kernel stack and sets
-// in_kernel; every way out goes through gate_exit, which looks at pending work and restores from
+// in_kernel; every way out goes through gate_leave, which looks at pending work and restores from
 // there. A gate frame is marked by cs == 0: it returns by a jump, without iretq.
 //
 // An interrupt that finds in_kernel set only notes its vector: it is acknowledged (EOI) when the kernel
 // looks at the notes, so the local APIC holds further ones of its class back meanwhile, and no second
 // interrupt can land on the interrupt stack before the first left it.
 
-#define CPU_KSTACK   8
-#define CPU_SCRATCH  16
-#define CPU_INKERNEL 24
-#define CPU_PENDING  32
-#define CPU_CR2      48
-#define CPU_USERWORK 56
-#define REGS_SIZE    168
-#define REGS_RAX     80
-#define REGS_RIP     128
-#define REGS_CS      136
-#define REGS_RSP     152
-#define KSTACK_SIZE  16384
+#include "arch/x86_64/entry.inc"
 
-// Pushes the general registers below orig_rax: the order of struct regs.
-.macro PUSH_REGS rax=%rax, rcx=%rcx
-    push %rdi
-    push %rsi
-    push %rdx
-    push \rcx
-    push \rax
-    push %r8
-    push %r9
-    push %r10
-    push %r11
-    push %rbx
-    push %rbp
-    push %r12
-    push %r13
-    push %r14
-    push %r15
-.endm
-.macro POP_REGS
-    pop %r15
-    pop %r14
-    pop %r13
-    pop %r12
-    pop %rbp
-    pop %rbx
-    pop %r11
-    pop %r10
-    pop %r9
-    pop %r8
-    pop %rax
-    pop %rcx
-    pop %rdx
-    pop %rsi
-    pop %rdi
-.endm
-
-    .section .text.gate, "ax"
-    .global gate_heads_start, gate_heads_end, gate_tail_start, gate_tail_end, gate_jump
-    .balign 16
-gate_heads_start:
-// One entry a call number: form A leaves eax unset (abi/gate.h).
-    .set nr, 0
-    .rept 512
-    mov $nr, %eax
-    .byte 0xe9                  // jmp rel32, so that entries are 10 bytes each
-    .long gate_call - . - 4
-    .set nr, nr + 1
-    .endr
-    .balign 16
-gate_call:
-    movb $1, %gs:CPU_INKERNEL
-gate_heads_end:
-    pop %rcx
-gate_common:
-    mov %rsp, %gs:CPU_SCRATCH
-    mov %gs:CPU_KSTACK, %rsp
-    push $0                     // ss
-    push %gs:CPU_SCRATCH        // rsp
-    push $0x202                 // rflags
-    push $0                     // cs: a gate frame
-    push %rcx                   // rip
-    push %rax                   // orig_rax
-    PUSH_REGS
-    mov %rsp, %rdi
-    call *arch_syscall_hook(%rip)
-gate_exit:
+    .section .text.entry, "ax"
+    .global gate_leave
+gate_leave:
     movb $0, %gs:CPU_INKERNEL
 gate_tail_start:
     mov %gs:CPU_PENDING, %rax
@@ -117,19 +43,51 @@ gate_slow:
 gate_tail_end:                  // an interrupt just before in_kernel is set still finds the tail
     mov %rsp, %rdi
     call arch_exit_work
-    jmp gate_exit
+    test %al, %al
+    jz gate_leave
+    jmp gate_full               // interrupted in a gate: back into it, with the mask set
 
-// Form C, and LSTAR in ring 0: rcx is the return address, rax the number.
-    .balign 16
-gate_jump:
+// --- calls in link mode (docs/link-mode.md): gate_<name> leads here with r11 the function and eax its
+// number, arguments as C passes them. `gates` lie before this in the image: an interrupt up to
+// link_heads_end is one in a gate. ss 1 marks the frame as one of a C call: rcx and r11 are arguments.
+    .section .text.link_gate, "ax"
+    .global link_gate, link_heads_end, link_gate_noreturn
+link_gate:
     movb $1, %gs:CPU_INKERNEL
-    jmp gate_common
+link_heads_end:
+    popq %gs:CPU_SCRATCH_RIP
+    mov %rsp, %gs:CPU_SCRATCH
+    mov %gs:CPU_KSTACK, %rsp
+    push $1                     // ss
+    push %gs:CPU_SCRATCH        // rsp
+    push $0x202                 // rflags
+    push $0                     // cs: a gate frame
+    push %gs:CPU_SCRATCH_RIP    // rip
+    push %rax                   // orig_rax
+    PUSH_REGS
+    call *%r11
+    mov %rax, REGS_RAX(%rsp)
+    lea 516(%rax), %rcx         // -512 to -516: to be made again, or EINTR (linux/process.h)
+    cmp $4, %rcx
+    ja gate_leave
+    mov %rsp, %rdi
+    call *link_restart_hook(%rip)
+    jmp gate_leave
+// For the call that leaves a thread whose stack is gone: nothing is popped, nothing comes back.
+link_gate_noreturn:
+    movb $1, %gs:CPU_INKERNEL
+    mov %rsp, %gs:CPU_SCRATCH
+    mov %gs:CPU_KSTACK, %rsp
+    sub $REGS_SIZE, %rsp
+    call *%r11
+    ud2
+    .section .text.entry, "ax"
 
 // void arch_return_user(struct regs *top): leaves through the frame at `top`.
     .global arch_return_user
 arch_return_user:
     mov %rdi, %rsp
-    jmp gate_exit
+    jmp gate_leave
 
 // A switch to an interrupt stack may leave a null SS behind in ring 3 (QEMU does; the manuals leave it
 // open), and iretq to ring 3 refuses one. So a frame that shows it gets the selector back.
@@ -262,7 +220,7 @@ exc_entry_end:
     mov 16(%rax), %rsi          // vector
     mov 24(%rax), %rdx          // error
     call arch_trap_user
-    jmp gate_exit
+    jmp gate_leave
 
 // The kernel's own fault (copying from a program, or a bug): handled on the stack it happened on,
 // if that is a sane one; else on the panic stack, which ends in a report.
@@ -411,19 +369,6 @@ arch_user_cmpxchg32:
     FIXUP 1b 2b
 
 // --- tables of addresses ---
-    .section gate_table, "aw"
-    .balign 4096
-    .global arch_gate_table
-arch_gate_table:
-    .set nr, 0
-    .rept 512
-    .quad gate_heads_start + 10 * nr
-    .set nr, nr + 1
-    .endr
-    .quad gate_call             // LITH_GATE_GENERIC_CALL
-    .quad gate_jump             // LITH_GATE_GENERIC_JUMP
-    .balign 4096
-
     .section .data.rel.ro, "aw"
     .balign 8
     .global arch_exc_stubs, arch_irq_stubs
@@ -436,29 +381,19 @@ arch_irq_stubs:
     .quad irq_\n
     .endr
 
-// --- descriptor tables and stacks ---
-    .section ro_after_init, "aw"
+// --- descriptor tables and stacks. The tables are filled by arch_tables_init, then read-only ---
+    .section .bss.ro_after_init, "aw", @nobits
     .balign 4096
     .global arch_gdt, arch_gdt_end, arch_idt, arch_tss, arch_tss_end
 arch_gdt:
-    .quad 0, 0
-    .quad 0x00af9b000000ffff    // 0x10 kernel code
-    .quad 0x00cf93000000ffff    // 0x18 kernel data
-    .quad 0x00cffb000000ffff    // 0x20
-    .quad 0x00cff3000000ffff    // 0x28 user data
-    .quad 0x00affb000000ffff    // 0x30 user code
-    .quad 0
-    .quad 0, 0                  // 0x40 TSS, filled by arch_tables_init
+    .skip 80                    // up to 0x40: the TSS
 arch_gdt_end:
     .balign 16
 arch_idt:
-    .fill 256 * 16
+    .skip 256 * 16
     .balign 16
 arch_tss:
-    .fill 0x66
-    .word 0x68                  // I/O permission bitmap: ports 0 to 0x1fff are allowed
-    .fill 0x400
-    .byte 0xff
+    .skip 0x68 + 0x401          // with the I/O permission bitmap, ports 0 to 0x1fff, and its end mark
 arch_tss_end:
 
     .section .bss, "aw", @nobits

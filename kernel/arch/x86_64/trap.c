@@ -9,7 +9,8 @@ struct ex_entry {
     int32_t fault, fixup; // relative to themselves
 };
 extern const struct ex_entry ex_table_start[], ex_table_end[];
-extern const char gate_heads_start[], gate_heads_end[];
+extern const char gates_start[], link_heads_end[]; // kernel.ld, entry.S
+void (*arch_gate_fixup)(struct regs *r);
 void (*arch_panic_hook)(unsigned vector, uint64_t error, uint64_t addr, struct regs *r);
 
 static bool fix_up(struct regs *r)
@@ -44,7 +45,7 @@ void arch_trap_user(struct regs *r, unsigned vector, uint64_t error)
         if (arch_page_fault_hook && arch_page_fault_hook(addr, error & 2, error & 16, r, true))
             return;
     }
-    if (vector == 3 && is_call_site(r)) {
+    if (vector == 3 && arch_syscall_hook && is_call_site(r)) {
         r->orig_rax = r->rax;
         r->rip++;
         arch_syscall_hook(r);
@@ -74,25 +75,18 @@ void arch_trap_kernel(struct regs *r, unsigned vector, uint64_t error)
         __asm__ volatile("pause");
 }
 
-// The way out with work to do. A program interrupted at the first instructions of a gate is put
-// back to its own call, so that no gate address is ever seen in a signal frame.
-void arch_exit_work(struct regs *r)
+// The way out with work to do. True: leave at once, with the interrupt mask set. That is for a
+// program that was interrupted in a gate of link mode: it is as good as in its call, which does the
+// work when it is over, or wants to sleep.
+bool arch_exit_work(struct regs *r);
+bool arch_exit_work(struct regs *r)
 {
-    if (r->cs && r->rip >= (uintptr_t)gate_heads_start && r->rip < (uintptr_t)gate_heads_end) {
-        uint64_t ret;
-        uint8_t site[7];
-        uint32_t target;
-        if (copy_in(&ret, (const void *)r->rsp, 8) == 0 &&
-            copy_in(site, (const void *)(ret - 7), 7) == 0 && site[0] == 0xff && site[1] == 0x14 &&
-            site[2] == 0x25) {
-            __builtin_memcpy(&target, site + 3, 4);
-            if (target >= LITH_GATE_TABLE && target <= LITH_GATE_GENERIC_CALL) {
-                r->rip = ret - 7;
-                r->rsp += 8;
-            }
-        }
-    }
+    if (r->cs && r->rip >= (uintptr_t)gates_start && r->rip < (uintptr_t)link_heads_end)
+        return true;
+    if (r->cs && arch_gate_fixup)
+        arch_gate_fixup(r);
     arch_exit_hook(r);
+    return false;
 }
 
 // --- user memory ---
@@ -101,9 +95,11 @@ extern size_t arch_zero(void *dst, size_t n);
 extern long arch_user_strncpy(char *dst, const char *src, size_t size);
 extern int arch_user_cmpxchg32(uint32_t *uaddr, uint32_t *old, uint32_t desired);
 
+uint64_t arch_user_end = LITH_USER_END;
+
 bool user_range_ok(const void *p, size_t n)
 {
-    return (uintptr_t)p < LITH_USER_END && n <= LITH_USER_END - (uintptr_t)p;
+    return (uintptr_t)p < arch_user_end && n <= arch_user_end - (uintptr_t)p;
 }
 
 int copy_recover(void *dst, const void *src, size_t n)
@@ -135,7 +131,7 @@ ssize_t_k strncpy_in(char *dst, const char *user_src, size_t size)
 {
     if (!user_range_ok(user_src, 1))
         return -EFAULT;
-    size_t room = LITH_USER_END - (uintptr_t)user_src;
+    size_t room = arch_user_end - (uintptr_t)user_src;
     long n = arch_user_strncpy(dst, user_src, MIN(size, room));
     return n == -ENAMETOOLONG && room < size ? -EFAULT : n;
 }

@@ -101,4 +101,6 @@ void arch_flush_tlb(void);
 extern uint8_t arch_gdt[], arch_gdt_end[], arch_idt[], arch_tss[], arch_tss_end[];
 extern char boot_stack[], boot_stack_top[], panic_stack_top[];
 
+extern void (*arch_gate_fixup)(struct regs *r); // on the way out of an interrupt; NULL: no gates
+
 #endif

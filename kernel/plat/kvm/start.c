@@ -86,6 +86,7 @@ __attribute__((no_stack_protector)) void plat_kvm_start(const struct lith_boot *
     }
     shared = pa_to_va(boot.shared_gpa);
     plat_info.config = pa_to_va(boot.config_gpa);
+    plat_info.config_room = boot.config_room;
     memcpy(plat_info.entropy, boot.entropy, sizeof(boot.entropy));
     plat_info.entropy_len = sizeof(boot.entropy);
     memset(boot.entropy, 0, sizeof(boot.entropy));
@@ -114,6 +115,7 @@ void plat_start_interrupts(void)
 {
     if (!lapic)
         lapic_init();
+    clock_measure_end();
     if (arch_ring == 0)
         __asm__ volatile("sti");
 }

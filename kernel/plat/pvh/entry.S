@@ -42,12 +42,27 @@ pvh_start32:
     LINK "pa_pvh_pml4 + 8 * 240", pa_pvh_pdpt_direct
     LINK pa_pvh_pml4, pa_pvh_pdpt_low
     LINK pa_pvh_pdpt_kernel, pa_pvh_pd_kernel
-    LINK pa_pvh_pd_kernel, pa_pvh_pt
-    LINK "pa_pvh_pd_kernel + 8", "pa_pvh_pt + 4096"
+    mov $(pa_pvh_pt + TABLE), %eax
+    mov $pa_pvh_pd_kernel, %edx
+    mov $pvh_tables, %ecx
+1:  mov %eax, (%edx)
+    add $4096, %eax
+    add $8, %edx
+    loop 1b
     LINK pa_pvh_pdpt_direct, pa_pvh_pd_direct
     LINK pa_pvh_pdpt_low, pa_pvh_pd_low
     movl $0xa5, pa_pvh_pd_low       // 2 MiB, read and execute
-    mov $0xe7, %eax                 // 2 MiB, P W U A D
+    // The first GiB: one page where the CPU has such (start.c replaces it by what RAM there is), else 512.
+    mov %edi, %esp
+    mov $0x80000001, %eax
+    cpuid
+    mov %esp, %edi
+    bt $26, %edx
+    jnc 2f
+    movl $0xe7, pa_pvh_pdpt_direct
+    movl $NX_HIGH, pa_pvh_pdpt_direct + 4
+    jmp 3f
+2:  mov $0xe7, %eax                 // 2 MiB, P W U A D
     mov $pa_pvh_pd_direct, %ecx
 1:  mov %eax, (%ecx)
     movl $NX_HIGH, 4(%ecx)
@@ -56,7 +71,7 @@ pvh_start32:
     cmp $0x400000e7, %eax
     jb 1b
 
-    mov $pa_pvh_pml4, %eax
+3:  mov $pa_pvh_pml4, %eax
     mov %eax, %cr3
     mov $0x620, %eax                // PAE, OSFXSR, OSXMMEXCPT
     mov %eax, %cr4
@@ -88,6 +103,12 @@ pvh_high:
     call plat_pvh_start
     ud2
 
+    .section .rodata.pvh, "a"
+    .balign 8
+    .global pvh_image_pa, pvh_image_tables
+pvh_image_pa: .quad pa_kernel_start
+pvh_image_tables: .quad pvh_tables_direct
+
     .section .data.pvh, "aw"
     .balign 16
 pvh_gdt:
@@ -101,15 +122,17 @@ pvh_gdt_pointer:
 
     .section .bss.page_tables, "aw", @nobits
     .balign 4096
-    .global pvh_pml4, pvh_pdpt_kernel, pvh_pd_kernel, pvh_pt, pvh_pdpt_direct, pvh_pd_direct
-    .global pvh_pt_direct, pvh_pdpt_low, pvh_pd_low
+    .global pvh_pml4, pvh_pdpt_kernel, pvh_pd_kernel, pvh_pdpt_direct, pvh_pd_direct
+    .global pvh_pdpt_low, pvh_pd_low
 pvh_pml4:        .skip 4096
 pvh_pdpt_kernel: .skip 4096
 pvh_pd_kernel:   .skip 4096
-pvh_pt:          .skip 8192         // 4 MiB of image
 pvh_pdpt_direct: .skip 4096
 pvh_pd_direct:   .skip 4096
-pvh_pt_direct:   .skip 8192
 pvh_pdpt_low:    .skip 4096
 pvh_pd_low:      .skip 4096
+    .section bss_config, "aw", @nobits // the last of the image: what the command line does not need is RAM
+    .global pvh_config, pvh_config_end
+pvh_config: .skip 65536 + 8 * 4096 + 64
+pvh_config_end:
     .section .note.GNU-stack, "", @progbits

@@ -16,7 +16,7 @@
 
 static bool control_there;
 static int early_signal; // came before the port was ready
-static uint8_t early_pages[16][PAGE_SIZE] __attribute__((aligned(4096)));
+static uint8_t early_pages[6][PAGE_SIZE] __attribute__((aligned(4096)));
 
 uint64_t pvh_early_page(void)
 {
@@ -123,10 +123,16 @@ bool ioapic_route(unsigned irq, unsigned vector)
 }
 
 // --- devices: virtio_mmio.device=SIZE@ADDR:IRQ on the command line ---
-void pvh_find_devices(const char *cmdline)
+static struct {
+    uint64_t addr, size;
+    unsigned irq;
+} noted[PLAT_DEV_MAX];
+static unsigned noted_count;
+
+void pvh_note_devices(const char *cmdline)
 {
     static const char key[] = "virtio_mmio.device=";
-    for (const char *p = cmdline; *p;) {
+    for (const char *p = cmdline; *p && noted_count < PLAT_DEV_MAX;) {
         uint64_t size, addr, irq;
         const char *word = p;
         p = strchr(p, ' ');
@@ -143,13 +149,29 @@ void pvh_find_devices(const char *cmdline)
         if (q[0] != '@' || q[1] != '0' || q[2] != 'x' || !lib_parse_u64(q + 3, 16, &addr, &q) ||
             *q != ':' || !lib_parse_u64(q + 1, 10, &irq, &q) || size < 0x100 || size > 0x10000)
             continue;
-        volatile uint32_t *regs = plat_map_device(addr, size);
+        noted[noted_count].addr = addr;
+        noted[noted_count].size = size;
+        noted[noted_count++].irq = (unsigned)irq;
+    }
+}
+
+static void find_mmio(void)
+{
+    for (unsigned i = 0; i < noted_count; i++) {
+        volatile uint32_t *regs = plat_map_device(noted[i].addr, noted[i].size);
         // Magic "virt", and a device behind the slot (virtio 1.2 section 4.2.2).
         if (!regs || regs[0] != 0x74726976 || regs[2] == 0 || plat_info.dev_count == PLAT_DEV_MAX)
             continue;
         unsigned vector = LITH_VECTOR_DEVICE + plat_info.dev_count;
-        if (vector >= LITH_VECTOR_SIGNAL || !ioapic_route((unsigned)irq, vector))
+        if (vector >= LITH_VECTOR_SIGNAL || !ioapic_route(noted[i].irq, vector))
             vector = 0;
         plat_info.dev[plat_info.dev_count++] = (struct plat_dev){regs, NULL, vector};
     }
+}
+
+// Our own monitor says at start what there is.
+void plat_find_devices(void)
+{
+    if (plat_machine == &machine_pvh)
+        find_mmio();
 }

@@ -11,8 +11,9 @@
 void uart_write(uint16_t port, const char *s, size_t n);
 // COM2, where there is one: lines to the outside ("exit N"), single bytes from it ('T', 'I').
 void pvh_control_init(void);
+// Remembers the devices that the command line names, before it is decoded.
+void pvh_note_devices(const char *cmdline);
 uint64_t pvh_early_page(void);
-void pvh_find_devices(const char *cmdline);
 bool ioapic_route(unsigned irq, unsigned vector); // edge-triggered, to CPU 0
 
 #endif

@@ -24,11 +24,14 @@ struct hvm_memmap {
 
 extern char kernel_start[], kernel_end[], text_end[], symbols_end[];
 extern uint64_t pvh_pml4[], pvh_pdpt_direct[], pvh_pd_direct[], pvh_pt_direct[];
-static char cmdline[LITH_BOOTCONFIG_MAX];
+extern const uint64_t pvh_image_pa,
+    pvh_image_tables;                       // where the image starts; tables in pvh_pt_direct
+extern char pvh_config[], pvh_config_end[]; // at the end of the image
+static uint64_t image_end; // physical: what is behind the used part of pvh_config is free
 
 static uint64_t kernel_pa_of(const void *p)
 {
-    return (uintptr_t)p - (uintptr_t)kernel_start + LITH_KERNEL_PHYS;
+    return (uintptr_t)p - (uintptr_t)kernel_start + pvh_image_pa;
 }
 
 static void die(const char *text)
@@ -42,14 +45,27 @@ static void die(const char *text)
 // The image's pages in the direct map: 4 KiB ones, read-only where text and constants are.
 static void protect_image(void)
 {
-    uint64_t ro_end = LITH_KERNEL_PHYS + (uint64_t)(symbols_end - kernel_start);
-    for (uint64_t i = 0; i < 1024; i++) {
-        uint64_t pa = i * PAGE_SIZE;
-        bool ro = pa >= LITH_KERNEL_PHYS && pa < ro_end;
-        pvh_pt_direct[i] = pa | PTE_P | PTE_U | PTE_A | PTE_NX | (ro ? 0 : PTE_W | PTE_D);
+    uint64_t ram_end = MIN(plat_info.ram_end, FIRST_MAP);
+    if (pvh_pdpt_direct[0] & PTE_LARGE) { // entry.S: one page for the first GiB
+        for (uint64_t pa = 0, *pd = pvh_pd_direct; pa < ram_end; pa += 0x200000)
+            *pd++ = pa | PTE_P | PTE_W | PTE_U | PTE_A | PTE_D | PTE_LARGE | PTE_NX;
+        pvh_pdpt_direct[0] = kernel_pa_of(pvh_pd_direct) | PTE_P | PTE_W | PTE_U | PTE_A;
     }
-    pvh_pd_direct[0] = kernel_pa_of(pvh_pt_direct) | PTE_P | PTE_W | PTE_U | PTE_A;
-    pvh_pd_direct[1] = (kernel_pa_of(pvh_pt_direct) + PAGE_SIZE) | PTE_P | PTE_W | PTE_U | PTE_A;
+    uint64_t *e = pvh_pt_direct,
+             *end = e + MIN(512 * pvh_image_tables, ALIGN_UP(ram_end, 4 * PAGE_SIZE) / PAGE_SIZE);
+    uint64_t entry = PTE_P | PTE_U | PTE_A | PTE_NX | PTE_W | PTE_D, rw = PTE_W | PTE_D;
+    for (; e < end; e += 4, entry += 4 * PAGE_SIZE) { // start is short: four at a time
+        e[0] = entry;
+        e[1] = entry + PAGE_SIZE;
+        e[2] = entry + 2 * PAGE_SIZE;
+        e[3] = entry + 3 * PAGE_SIZE;
+    }
+    e = pvh_pt_direct + pvh_image_pa / PAGE_SIZE;
+    for (end = e + (symbols_end - kernel_start) / (long)PAGE_SIZE; e < end; e++)
+        *e &= ~rw;
+    for (uint64_t i = 0; i < pvh_image_tables; i++)
+        pvh_pd_direct[i] =
+            (kernel_pa_of(pvh_pt_direct) + i * PAGE_SIZE) | PTE_P | PTE_W | PTE_U | PTE_A;
     pvh_pml4[0] = 0; // no identity map any more
     write_cr3(read_cr3());
 }
@@ -65,7 +81,6 @@ static void add_ram(uint64_t start, uint64_t end)
 // Adds [start, end) without the holes: low memory, kernel image, module.
 static void add_usable(uint64_t start, uint64_t end, uint64_t mod, uint64_t mod_end)
 {
-    uint64_t image_end = LITH_KERNEL_PHYS + (uint64_t)(kernel_end - kernel_start);
     start = MAX(start, image_end); // what is below 1 MiB stays with the firmware's tables
     if (mod < end && mod_end > start) {
         add_ram(start, mod);
@@ -92,6 +107,24 @@ static void map_high_ram(void)
     }
 }
 
+// The command line, and behind it room for a pointer to each of its words.
+static void read_cmdline(const char *from)
+{
+    size_t words = 4;
+    char *to = pvh_config;
+    for (; *from && to < pvh_config + LITH_BOOTCONFIG_MAX; from++) {
+        words += *from == ' ';
+        *to++ = *from;
+    }
+    if (*from)
+        die("lith: the command line is longer than 64 KiB\n");
+    words = MIN(words + 1, (size_t)LITH_BOOTCONFIG_WORDS_MAX);
+    plat_info.config = pvh_config;
+    plat_info.config_room = (size_t)(to - pvh_config) + 8 + words * sizeof(void *);
+    image_end = ALIGN_UP(kernel_pa_of(pvh_config) + plat_info.config_room, PAGE_SIZE);
+    pvh_note_devices(pvh_config);
+}
+
 static void read_start_info(const struct hvm_start_info *si)
 {
     uint64_t mod = 0, mod_end = 0;
@@ -104,8 +137,7 @@ static void read_start_info(const struct hvm_start_info *si)
         mod = ALIGN_DOWN(m->pa, PAGE_SIZE);
         mod_end = ALIGN_UP(m->pa + m->size, PAGE_SIZE);
     }
-    if (si->cmdline_pa)
-        lib_strlcpy(cmdline, pa_to_va(si->cmdline_pa), sizeof(cmdline));
+    read_cmdline(si->cmdline_pa ? pa_to_va(si->cmdline_pa) : "");
     const struct hvm_memmap *map = pa_to_va(si->memmap_pa);
     for (uint32_t i = 0; i < si->memmap_entries; i++) {
         if (map[i].type != 1 || map[i].size == 0)
@@ -123,12 +155,16 @@ static void read_start_info(const struct hvm_start_info *si)
 // 200 instructions takes far below 100,000 cycles.
 static unsigned choose_ring(void)
 {
-    const char *p = cmdline;
+    const char *p = pvh_config;
     while ((p = strchr(p, 'r'))) {
-        if (!strncmp(p, "ring=", 5) && (p == cmdline || p[-1] == ' '))
+        if (!strncmp(p, "ring=", 5) && (p == pvh_config || p[-1] == ' '))
             return p[5] == '3' ? 3 : 0;
         p++;
     }
+    uint32_t r[4];
+    cpuid(0x40000000, 0, r);
+    if (r[1] == 0x54474354) // "TCGT": QEMU's emulation, the same in both rings
+        return 0;
     // An emulator translates the loop first, and any host may stop us in its middle: only slow each
     // time is slow.
     for (int try = 0; try < 3; try++) {
@@ -170,13 +206,12 @@ __attribute__((no_stack_protector)) void plat_pvh_start(uint64_t start_info_pa, 
     plat_info.name = "pvh";
     plat_info.kernel_base = (uintptr_t)kernel_start;
     plat_info.kernel_len = (uint64_t)(kernel_end - kernel_start);
-    plat_info.kernel_pa = LITH_KERNEL_PHYS;
+    plat_info.kernel_pa = pvh_image_pa;
     plat_info.entry_tsc = entry_tsc;
     plat_machine = &machine_pvh;
     read_start_info(pa_to_va(start_info_pa));
     map_high_ram();
     protect_image();
-    plat_info.config = cmdline;
     plat_info.ram_zeroed = ram_is_fresh();
     plat_info.ring = choose_ring();
     arch_tables_init(plat_info.ring);
@@ -186,10 +221,10 @@ __attribute__((no_stack_protector)) void plat_pvh_start(uint64_t start_info_pa, 
     plat_set_page_source(pvh_early_page, NULL);
     lapic_init();
     uint64_t khz = clock_find_tsc_khz();
-    if (!khz)
+    if (khz)
+        clock_init(khz, entry_tsc, 0, entry_tsc);
+    else if (!clock_measure_start(entry_tsc))
         die("lith: the TSC's rate is not known on this machine\n");
-    clock_init(khz, entry_tsc, 0, entry_tsc);
-    pvh_find_devices(cmdline);
     pvh_control_init();
     if (plat_info.ring == 3) {
         __asm__ volatile("wrmsr" ::"c"(MSR_GSBASE), "a"(0), "d"(0));

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: ISC
+// Binary mode's ways in, beyond gate.S: switched on once, by the table of calls (linux/table.c).
+#include "arch/x86_64/x86.h"
+#include "abi/gate.h"
+
+extern const char gate_heads_start[], gate_heads_end[], arch_gate_table[];
+extern void gate_jump(void);
+
+// A program interrupted at the first instructions of a gate is put back to its own call, so that no
+// gate address is ever seen in a signal frame.
+static void leave_gate(struct regs *r)
+{
+    uint64_t ret;
+    uint8_t site[7];
+    uint32_t target;
+    if (r->rip < (uintptr_t)gate_heads_start || r->rip >= (uintptr_t)gate_heads_end ||
+        copy_in(&ret, (const void *)r->rsp, 8) || copy_in(site, (const void *)(ret - 7), 7) ||
+        site[0] != 0xff || site[1] != 0x14 || site[2] != 0x25)
+        return;
+    __builtin_memcpy(&target, site + 3, 4);
+    if (target >= LITH_GATE_TABLE && target <= LITH_GATE_GENERIC_CALL) {
+        r->rip = ret - 7;
+        r->rsp += 8;
+    }
+}
+
+uint64_t arch_gates_init(void)
+{
+    arch_gate_fixup = leave_gate;
+    if (arch_ring == 0) {
+        wrmsr(MSR_EFER, rdmsr(MSR_EFER) | 1); // SCE
+        wrmsr(MSR_STAR, (uint64_t)LITH_SEL_KCODE << 32);
+        wrmsr(MSR_LSTAR, (uintptr_t)gate_jump);
+        wrmsr(MSR_FMASK, 0);
+    }
+    return (uintptr_t)arch_gate_table;
+}

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: ISC
+// What does an empty main bring?
+int main(void)
+{
+    return 0;
+}
