@@ -131,14 +131,6 @@ struct lith_wait_req {
 // ELF note "Lith" type 1, desc = struct lith_note_tables: where in the image (offsets from the
 // image's base) the tables are that ring 3 cannot load itself.
 #define LITH_NOTE_TABLES 1
-// Note "Lith" type 2: a program in link mode; desc = struct lith_note_linked.
-#define LITH_NOTE_LINKED       2
-#define LITH_NOTE_LINKED_FILES 1u // flag: it opens files by name; a root file system is of use
-#define LITH_NOTE_LINKED_NET   2u // flag: it uses a network device
-struct lith_note_linked {
-    uint32_t version; // 1
-    uint32_t flags;
-};
 struct lith_note_tables {
     uint64_t gdt_off, gdt_limit;
     uint64_t idt_off, idt_limit;

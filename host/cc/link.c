@@ -220,10 +220,10 @@ static int link_at(const struct options *o, const struct list *user, const char 
                                               "-z",
                                               "noexecstack",
                                               "--apply-dynamic-relocs",
-                                              "--pack-dyn-relocs=relr",
                                               "-z",
                                               "max-page-size=4096",
                                               "--build-id=sha1",
+                                              "--pack-dyn-relocs=relr",
                                               "-static",
                                               "-T",
                                               xasprintf("%s/link.ld", lib),
@@ -245,12 +245,15 @@ static int link_at(const struct options *o, const struct list *user, const char 
     list_add(&argv, xasprintf("-L%s", lib));
     for (size_t i = 0; i < user->n; i++)
         list_add(&argv, user->v[i]);
-    list_add(&argv, "--start-group");
-    if (!o->no_libc)
-        list_add(&argv, xasprintf("%s/libc.a", lib));
+    // The whole kernel takes part: what of it stays is decided by what the program reaches.
+    list_add(&argv, "--whole-archive");
     list_add(&argv, xasprintf("%s/liblith.a", lib));
-    if (!o->no_libc)
+    list_add(&argv, "--no-whole-archive");
+    list_add(&argv, "--start-group");
+    if (!o->no_libc) {
+        list_add(&argv, xasprintf("%s/libc.a", lib));
         list_add(&argv, xasprintf("%s/libnosys.a", lib));
+    }
     list_add(&argv, xasprintf("%s/libgcc.a", gcc_dir()));
     list_add(&argv, "--end-group");
     int status = run(o, &argv, errors);

@@ -75,6 +75,14 @@ struct init_record {
     static const struct init_record init_record_##fn_ = {fn_, #fn_, phase_}; \
     static const struct init_record *const init_pointer_##fn_                \
         __attribute__((used, retain, section("init_records_always"))) = &init_record_##fn_
+// Says in the image's note that a part is there (abi/boot.h, LITH_PROGRAM_*; kernel.ld): goes with
+// the anchor too.
+#ifdef LITH_HOSTED
+#define LINK_MARK(section_, anchor_)
+#else
+#define LINK_MARK(section_, anchor_) \
+    __asm__(".pushsection " #section_ ",\"ao\",@progbits," #anchor_ "\n\t.byte 1\n\t.popsection")
+#endif
 #ifdef LITH_HOSTED // unit tests call what they start
 #define INIT_RECORD(phase_, fn_, anchor_) INIT_RECORD_ALWAYS(phase_, fn_)
 #else

@@ -18,3 +18,4 @@ static int netdev_init(void)
     return virtio_net_probe();
 }
 INIT_RECORD(INIT_DEV, netdev_init, netdev_use);
+LINK_MARK(link_uses_net, netdev_use);

@@ -361,3 +361,4 @@ struct mutex *inode_write_lock(struct inode *i)
 }
 
 INIT_RECORD(INIT_ROOT, fs_mount_root, dentry_alloc);
+LINK_MARK(link_uses_files, dentry_alloc);

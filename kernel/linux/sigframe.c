@@ -293,6 +293,12 @@ static bool is_restart(long ret)
            ret == -ERESTART_RESTARTBLOCK;
 }
 
+// musl's cancellation points in link mode (libc/): its handler for pthread_cancel() looks whether
+// the interrupted address is before the call has been made. So a call that is to be made again
+// shows the address of the call, with the registers that it was made with.
+extern const char __cp_restart[] __attribute__((weak, visibility("default")));
+extern const char __cp_end[] __attribute__((weak, visibility("default")));
+
 // What an interrupted call shows to a handler: -EINTR; the number of the call if it is made again.
 static long interrupted_call(struct regs *r, const struct k_sigaction *act)
 {
@@ -301,8 +307,11 @@ static long interrupted_call(struct regs *r, const struct k_sigaction *act)
     if ((long)r->orig_rax < 0 || !is_restart(ret))
         return -1;
     arch_regs_set_result(r, (uint64_t)-EINTR);
-    if (ret == -ERESTARTNOINTR || (ret == -ERESTARTSYS && (act->flags & SA_RESTART)))
+    if (ret != -ERESTARTNOINTR && !(ret == -ERESTARTSYS && (act->flags & SA_RESTART)))
+        return -1;
+    if (r->rip != (uintptr_t)__cp_end || !r->rip)
         return (long)r->orig_rax;
+    r->rip = (uintptr_t)__cp_restart;
     return -1;
 }
 
