@@ -43,7 +43,8 @@ const char *lib_dir(void)
     static const char *dir;
     if (!dir) {
         const char *env = getenv("LITH_LIB");
-        dir = env && *env ? env : xasprintf("%s/../lib", exe_dir());
+        char *beside = xasprintf("%s/../lib", exe_dir()), *plain = realpath(beside, NULL);
+        dir = env && *env ? env : plain ? plain : beside;
     }
     return dir;
 }
