@@ -59,7 +59,8 @@ int compile_source(const struct options *o, const struct item *source, const cha
 int link_program(const struct options *o, const char *const *objects, const char *tmp);
 
 // Runs argv (NULL-terminated here) and waits: its exit status, as a shell has it. Honours -v, -###.
-int run(const struct options *o, struct list *argv);
+// `errors`: a file for what it says on standard error, or NULL.
+int run(const struct options *o, struct list *argv, const char *errors);
 
 // Adds the non-loaded section SECTION_MAP with the link map to the program: `lith size` reads it.
 // The name begins with .debug so that GNU strip takes it away, too.
