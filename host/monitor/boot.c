@@ -26,6 +26,11 @@
 #define PTE_PAGE  (PTE_P | PTE_U | PTE_A | PTE_D)
 #define LARGE     (2 * MIB)
 
+// RAM that is populated ahead: this, or a share of it in a small instance.
+#define POPULATE_MAX   (2 * MIB)
+#define POPULATE_SHARE 8
+#define POPULATE_STEP  (32 * PAGE_SIZE)
+
 // Bump allocator over the guest pages that the monitor fills: low memory first, then above the
 // kernel image.
 struct placer {
@@ -237,7 +242,24 @@ void boot_load(struct monitor *m, const struct options *o)
     b->kernel_gpa = LITH_KERNEL_PHYS;
     b->kernel_len = m->kernel.len;
     b->pml4_gpa = m->pml4_gpa;
-    b->free_gpa = p.high;
+    b->free_gpa = m->free_gpa = p.high;
+}
+
+// The kernel takes its RAM from free_gpa upwards, so what it uses first is known. To have the host
+// give these pages at once, beside the start, costs a third of the guest's first touches: each of
+// those is an exit, and one that reads finds the host's zero page, to be replaced at the first
+// write. KVM also maps the neighbours of a touched page if they are there (shadow paging). In small
+// steps, because main() maps memory at the same time.
+void boot_populate(const struct monitor *m)
+{
+    uint64_t len = m->ram_len / POPULATE_SHARE < POPULATE_MAX ? m->ram_len / POPULATE_SHARE
+                                                              : POPULATE_MAX;
+    for (gpa_t at = m->free_gpa, end = at + len; at < end; at += POPULATE_STEP) {
+        void *ram = guest_mem_ptr(&m->mem, at, POPULATE_STEP, true);
+        // An old host cannot (EINVAL), a full one will not: then the guest's touches do it.
+        if (!ram || madvise(ram, POPULATE_STEP, MADV_POPULATE_WRITE) != 0)
+            return;
+    }
 }
 
 void boot_finish(struct monitor *m)

@@ -24,6 +24,9 @@
 
 #define LOW_RAM_END 0xc0000000ull // RAM below 4 GiB ends here: APIC registers lie above
 #define MEM_MIN     (4 * MIB)
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 // Linux 5.14; musl's header has not got it
+#endif
 #define MEM_MAX     (1ull << 40) // 1 TiB: half of the kernel's direct map
 #define ROOT_MAX    (256 * GIB)
 
@@ -219,7 +222,7 @@ struct monitor {
     uint64_t kernel_base;
     struct lith_boot *boot;     // in guest memory: write only
     struct lith_shared *shared; // in guest memory: both sides write
-    gpa_t boot_gpa, pml4_gpa;
+    gpa_t boot_gpa, pml4_gpa, free_gpa;
     int kvm_fd, vm_fd, vcpu_fd;
     struct kvm_run *run;
     uint64_t tsc_khz;
@@ -255,7 +258,8 @@ void sandbox_drop_privileges(void); // before any thread: capabilities, new priv
 void io_start(struct monitor *m);   // starts the I/O thread, which first calls kvm_create()
 void kvm_create(struct monitor *m); // opens KVM and creates the machine; I/O thread
 void boot_load(struct monitor *m, const struct options *options); // guest memory and what is in it
-void io_wait_created(void);
+void io_wait_created(void); // boot_load() is done; now the machine has to be there
+void boot_populate(const struct monitor *m); // I/O thread, beside the calls that follow
 void kvm_set_up(struct monitor *m);          // memory slots, interrupts, vCPU, first registers
 void boot_finish(struct monitor *m);         // clocks and entropy, last of all
 void sandbox_enter(const struct monitor *m); // all threads: the system call filter
