@@ -27,9 +27,8 @@
 #define LARGE     (2 * MIB)
 
 // RAM that is populated ahead: this, or a share of it in a small instance.
-#define POPULATE_MAX   (2 * MIB)
+#define POPULATE_MAX   (4 * MIB)
 #define POPULATE_SHARE 8
-#define POPULATE_STEP  (32 * PAGE_SIZE)
 
 // Bump allocator over the guest pages that the monitor fills: low memory first, then above the
 // kernel image.
@@ -187,7 +186,7 @@ static uint32_t load_config(int fd, uint8_t *to)
     return len + 1;
 }
 
-void boot_load(struct monitor *m, const struct options *o)
+void boot_map(struct monitor *m, const struct options *o)
 {
     m->ram_len = o->mem_bytes & ~(PAGE_SIZE - 1);
     uint8_t *ram = map_or_die(NULL, m->ram_len, PROT_READ | PROT_WRITE,
@@ -199,8 +198,6 @@ void boot_load(struct monitor *m, const struct options *o)
         add_region(m, 4 * GIB, m->ram_len - low_len, ram + low_len, true);
         top += m->ram_len - low_len;
     }
-    load_kernel(m, o, ram, low_len);
-
     if (o->root) {
         if (o->root_len > ROOT_MAX)
             fatal("the root file system %s is too large", o->root);
@@ -210,7 +207,14 @@ void boot_load(struct monitor *m, const struct options *o)
         add_region(m, round_up(top, LARGE), len, root, false);
         close(o->root_fd);
     }
+    m->dev_count = m->has_net ? 1 : 0;
+}
 
+void boot_load(struct monitor *m, const struct options *o)
+{
+    uint8_t *ram = m->mem.region[0].host;
+    uint64_t low_len = m->mem.region[0].len;
+    load_kernel(m, o, ram, low_len);
     struct placer p = {m, ram, PAGE_SIZE, LITH_KERNEL_PHYS + m->kernel.len, low_len};
     build_page_tables(&p);
     m->boot_gpa = place(&p, sizeof(struct lith_boot));
@@ -225,7 +229,7 @@ void boot_load(struct monitor *m, const struct options *o)
         net_describe(&m->net_backend, o->mac, queues, &b->dev[0]);
         if (!net_init(&m->net, &m->net_backend, &m->mem, &b->dev[0]))
             fatal("--mem is too small for the network's queues");
-        b->dev_count = m->dev_count = 1;
+        b->dev_count = m->dev_count;
     }
     for (unsigned i = 0; i < m->mem.count; i++) {
         const struct mem_region *r = &m->mem.region[i];
@@ -245,20 +249,20 @@ void boot_load(struct monitor *m, const struct options *o)
     b->free_gpa = m->free_gpa = p.high;
 }
 
-// The kernel takes its RAM from free_gpa upwards, so what it uses first is known. To have the host
-// give these pages at once, beside the start, costs a third of the guest's first touches: each of
-// those is an exit, and one that reads finds the host's zero page, to be replaced at the first
-// write. KVM also maps the neighbours of a touched page if they are there (shadow paging). In small
-// steps, because main() maps memory at the same time.
+// The kernel takes its RAM from free_gpa upwards, so what it uses first is known. To touch these
+// pages beside the start costs a third of the guest's own first touches: each of those is an exit,
+// and one that reads finds the host's zero page, to be replaced at the first write. KVM also maps
+// the neighbours of a touched page if they are there (shadow paging). Not MADV_POPULATE_WRITE: it
+// would hold the lock that main() needs for mmap().
 void boot_populate(const struct monitor *m)
 {
     uint64_t len = m->ram_len / POPULATE_SHARE < POPULATE_MAX ? m->ram_len / POPULATE_SHARE
                                                               : POPULATE_MAX;
-    for (gpa_t at = m->free_gpa, end = at + len; at < end; at += POPULATE_STEP) {
-        void *ram = guest_mem_ptr(&m->mem, at, POPULATE_STEP, true);
-        // An old host cannot (EINVAL), a full one will not: then the guest's touches do it.
-        if (!ram || madvise(ram, POPULATE_STEP, MADV_POPULATE_WRITE) != 0)
+    for (gpa_t at = m->free_gpa; at < m->free_gpa + len; at += PAGE_SIZE) {
+        uint8_t *byte = guest_mem_ptr(&m->mem, at, 1, true);
+        if (!byte)
             return;
+        __atomic_fetch_or(byte, 0, __ATOMIC_RELAXED); // a write that loses none of the guest's
     }
 }
 

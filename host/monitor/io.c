@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
 // The I/O thread. First it asks KVM for the machine, which takes as long as loading the kernel, so
-// the two are done side by side, and fills memory ahead while main() sets the machine up. Then it moves packets between the rings and the backend, and turns
+// the two are done side by side, and touches memory ahead while the guest starts. Then it moves packets between the rings and the backend, and turns
 // SIGTERM and SIGINT into the guest's. While packets come it polls, and guest and monitor send each
 // other no wake-ups; after SPIN_NS without any it asks for doorbells and sleeps.
 #include <errno.h>
@@ -21,7 +21,7 @@
 
 static struct monitor *the_monitor; // for the signal handler
 static volatile sig_atomic_t signals_seen, last_signal;
-static int created_fd, loaded_fd, go_fd; // the machine is made; memory is loaded; it may serve
+static int created_fd, go_fd; // the I/O thread has made the machine; it may serve
 
 static uint64_t now_ns(void)
 {
@@ -144,9 +144,8 @@ static void *io_main(void *arg)
     sigset_t stop;
     kvm_create(m);
     eventfd_signal(created_fd);
-    (void)!read(loaded_fd, &go, sizeof go); // signals stay blocked: EINTR cannot happen
+    (void)!read(go_fd, &go, sizeof go); // signals stay blocked: EINTR cannot happen
     boot_populate(m);
-    (void)!read(go_fd, &go, sizeof go);
     sigemptyset(&stop);
     sigaddset(&stop, SIGTERM);
     sigaddset(&stop, SIGINT);
@@ -195,7 +194,6 @@ void io_start(struct monitor *m)
     the_monitor = m;
     m->stop_fd = make_eventfd(EFD_NONBLOCK);
     created_fd = make_eventfd(0);
-    loaded_fd = make_eventfd(0);
     go_fd = make_eventfd(0);
     // Only the I/O thread takes these; one that comes before it serves waits for it.
     sigset_t stop;
@@ -218,7 +216,6 @@ void io_start(struct monitor *m)
 void io_wait_created(void)
 {
     uint64_t count;
-    eventfd_signal(loaded_fd);
     if (read(created_fd, &count, sizeof count) != sizeof count)
         fatal("the I/O thread is gone: %s", strerror(errno));
 }

@@ -24,9 +24,6 @@
 
 #define LOW_RAM_END 0xc0000000ull // RAM below 4 GiB ends here: APIC registers lie above
 #define MEM_MIN     (4 * MIB)
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23 // Linux 5.14; musl's header has not got it
-#endif
 #define MEM_MAX     (1ull << 40) // 1 TiB: half of the kernel's direct map
 #define ROOT_MAX    (256 * GIB)
 
@@ -255,14 +252,15 @@ struct options {
 // In the order of start; any failure ends the process.
 enum virt host_virt(void);
 void sandbox_drop_privileges(void); // before any thread: capabilities, new privileges, limits
+void boot_map(struct monitor *m, const struct options *options); // guest memory, empty
 void io_start(struct monitor *m);   // starts the I/O thread, which first calls kvm_create()
-void kvm_create(struct monitor *m); // opens KVM and creates the machine; I/O thread
-void boot_load(struct monitor *m, const struct options *options); // guest memory and what is in it
-void io_wait_created(void); // boot_load() is done; now the machine has to be there
-void boot_populate(const struct monitor *m); // I/O thread, beside the calls that follow
-void kvm_set_up(struct monitor *m);          // memory slots, interrupts, vCPU, first registers
+void kvm_create(struct monitor *m); // the whole machine but its registers; I/O thread
+void boot_load(struct monitor *m, const struct options *options); // what is in the memory
+void io_wait_created(void);
+void kvm_set_registers(struct monitor *m);
 void boot_finish(struct monitor *m);         // clocks and entropy, last of all
 void sandbox_enter(const struct monitor *m); // all threads: the system call filter
+void boot_populate(const struct monitor *m); // I/O thread, beside the guest's start
 void io_serve(void);                         // lets the I/O thread serve
 _Noreturn void kvm_run_guest(struct monitor *m);
 

@@ -9,7 +9,6 @@
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -73,11 +72,6 @@ void sandbox_enter(const struct monitor *m)
         SKIP_UNLESS(SYS_writev, 4),
         LOAD(args[0]),
         SKIP_UNLESS(net_fd, 1),
-        ALLOW,
-        KILL,
-        SKIP_UNLESS(SYS_madvise, 4), // boot_populate() may still be at work
-        LOAD(args[2]),
-        SKIP_UNLESS(MADV_POPULATE_WRITE, 1),
         ALLOW,
         KILL,
         ALLOW_CALL(SYS_ppoll),
