@@ -234,7 +234,9 @@ struct monitor {
     bool has_net;
     int kick_fd[2]; // net: receive, transmit
     struct net_backend net_backend;
-    struct net_device net; // I/O thread only
+    // I/O thread only.
+    struct net_device net;
+    gpa_t populated; // RAM is ready up to here
 };
 
 // What the command line says (main.c). Files are open before the capabilities go.
@@ -260,8 +262,9 @@ void io_wait_created(void);
 void kvm_set_registers(struct monitor *m);
 void boot_finish(struct monitor *m);         // clocks and entropy, last of all
 void sandbox_enter(const struct monitor *m); // all threads: the system call filter
-void boot_populate(const struct monitor *m); // I/O thread, beside the guest's start
-void io_serve(void);                         // lets the I/O thread serve
+// I/O thread: has the host give the RAM that the guest will use next. True if there was any to do.
+bool boot_populate(struct monitor *m);
+void io_serve(void); // lets the I/O thread serve
 _Noreturn void kvm_run_guest(struct monitor *m);
 
 #endif

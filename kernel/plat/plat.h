@@ -24,11 +24,12 @@ struct plat_info {
     unsigned ring;                       // 0 or 3
     struct plat_range ram[PLAT_MEM_MAX]; // free for use: without kernel image, page tables, root
     unsigned ram_count;
-    bool ram_zeroed;                  // all of ram[] was zero at start: mm need not clear it
-    uint64_t ram_end;                 // end of the highest RAM
-    uint64_t ram_total;               // bytes given to the instance
-    uint64_t root_pa, root_len;       // the EROFS file (direct-mapped, read-only); 0: none
-    const char *config;               // boot configuration text (abi/bootconfig.h)
+    bool ram_zeroed;            // all of ram[] was zero at start: mm need not clear it
+    uint64_t ram_end;           // end of the highest RAM
+    uint64_t ram_total;         // bytes given to the instance
+    uint64_t root_pa, root_len; // the EROFS file (direct-mapped, read-only); 0: none
+    const char *config;         // boot configuration text (abi/bootconfig.h)
+    uint64_t *ram_mark; // mm keeps the first never used address of RAM there; NULL: nobody asks
     uint64_t kernel_base, kernel_len; // virtual
     uint64_t kernel_pa;
     uint64_t exec_tsc;  // monitor's main(), 0 if unknown
