@@ -72,6 +72,8 @@ struct lith_shared {
     // finds `sleeping` set only ends the sleep, its vector is not raised: after a wait, poll all.
     uint64_t irq_pending;
     uint64_t stat[16]; // monitor: counters for `lith stats`, indices private to it
+    uint64_t ram_mark; // kernel: RAM from here up was never used. The monitor makes it ready a bit
+                       // ahead, so use goes upwards
 };
 
 struct lith_boot {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: ISC
 // The I/O thread. First it asks KVM for the machine, which takes as long as loading the kernel, so
-// the two are done side by side. Then it moves packets between the rings and the backend, and turns
-// SIGTERM and SIGINT into the guest's. While packets come it polls, and guest and monitor send each
-// other no wake-ups; after SPIN_NS without any it asks for doorbells and sleeps.
+// the two are done side by side, and touches memory ahead while the guest starts. Then it moves
+// packets between the rings and the backend, and turns SIGTERM and SIGINT into the guest's. While
+// packets come it polls, and guest and monitor send each other no wake-ups; after SPIN_NS without
+// any it asks for doorbells and sleeps.
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -17,6 +18,8 @@
 #define SPIN_NS      60000ull // longer than a guest takes to answer: it then needs no doorbell
 #define GRACE_NS     10000000000ull // from the signal to the end by force
 #define REPEAT_NS    200000000ull
+#define GROWTH_NS    200000ull   // how often a growing guest's memory is looked at
+#define GROWN_NS     10000000ull // how long it must not grow for that to stop
 #define IO_STACK_LEN (64 * 1024)
 
 static struct monitor *the_monitor; // for the signal handler
@@ -106,6 +109,7 @@ static bool net_prepare_sleep(struct monitor *m)
     return sent || buffers;
 }
 
+// `deadline_ns` 0: none.
 static void sleep_for_work(struct monitor *m, uint64_t deadline_ns)
 {
     struct pollfd fds[] = {
@@ -138,13 +142,15 @@ static void sleep_for_work(struct monitor *m, uint64_t deadline_ns)
 static void *io_main(void *arg)
 {
     struct monitor *m = arg;
-    uint64_t deadline_ns = 0, last_work_ns = 0;
+    uint64_t deadline_ns = 0, last_work_ns = 0, grown_ns;
     int handed = 0;
     uint64_t go;
     sigset_t stop;
     kvm_create(m);
     eventfd_signal(created_fd);
     (void)!read(go_fd, &go, sizeof go); // signals stay blocked: EINTR cannot happen
+    boot_populate(m);
+    grown_ns = now_ns();
     sigemptyset(&stop);
     sigaddset(&stop, SIGTERM);
     sigaddset(&stop, SIGINT);
@@ -162,6 +168,8 @@ static void *io_main(void *arg)
             warn("the program did not end within 10 s of the signal: stopped by force");
             _exit(EXIT_KILLED);
         }
+        if (boot_populate(m))
+            grown_ns = now_ns();
         if (m->has_net) {
             if (serve_net(m)) {
                 last_work_ns = now_ns();
@@ -175,7 +183,10 @@ static void *io_main(void *arg)
             if (net_prepare_sleep(m))
                 continue;
         }
-        sleep_for_work(m, deadline_ns);
+        uint64_t now = now_ns(), wake_ns = deadline_ns;
+        if (now - grown_ns < GROWN_NS && (!wake_ns || now + GROWTH_NS < wake_ns))
+            wake_ns = now + GROWTH_NS;
+        sleep_for_work(m, wake_ns);
     }
     return NULL;
 }

@@ -222,7 +222,7 @@ struct monitor {
     uint64_t kernel_base;
     struct lith_boot *boot;     // in guest memory: write only
     struct lith_shared *shared; // in guest memory: both sides write
-    gpa_t boot_gpa, pml4_gpa;
+    gpa_t boot_gpa, pml4_gpa, free_gpa;
     int kvm_fd, vm_fd, vcpu_fd;
     struct kvm_run *run;
     uint64_t tsc_khz;
@@ -237,7 +237,9 @@ struct monitor {
     bool has_net;
     int kick_fd[2]; // net: receive, transmit
     struct net_backend net_backend;
-    struct net_device net; // I/O thread only
+    // I/O thread only.
+    struct net_device net;
+    gpa_t populated; // RAM is ready up to here
 };
 
 // What the command line says (main.c). Files are open before the capabilities go.
@@ -255,14 +257,17 @@ struct options {
 // In the order of start; any failure ends the process.
 enum virt host_virt(void);
 void sandbox_drop_privileges(void); // before any thread: capabilities, new privileges, limits
+void boot_map(struct monitor *m, const struct options *options); // guest memory, empty
 void io_start(struct monitor *m);   // starts the I/O thread, which first calls kvm_create()
-void kvm_create(struct monitor *m); // opens KVM and creates the machine; I/O thread
-void boot_load(struct monitor *m, const struct options *options); // guest memory and what is in it
+void kvm_create(struct monitor *m); // the whole machine but its registers; I/O thread
+void boot_load(struct monitor *m, const struct options *options); // what is in the memory
 void io_wait_created(void);
-void kvm_set_up(struct monitor *m);          // memory slots, interrupts, vCPU, first registers
+void kvm_set_registers(struct monitor *m);
 void boot_finish(struct monitor *m);         // clocks and entropy, last of all
 void sandbox_enter(const struct monitor *m); // all threads: the system call filter
-void io_serve(void);                         // lets the I/O thread serve
+// I/O thread: has the host give the RAM that the guest will use next. True if there was any to do.
+bool boot_populate(struct monitor *m);
+void io_serve(void); // lets the I/O thread serve
 _Noreturn void kvm_run_guest(struct monitor *m);
 
 #endif

@@ -95,6 +95,7 @@ int linux_thread_create(struct process *p, struct linux_thread **out, void (*fn)
         return -ENOMEM;
     }
     arch_fpu_init(t->thread->arch.fpu);
+    memset(t->thread->arch.calls, 0xff, sizeof(t->thread->arch.calls)); // ARCH_CALL_NONE
     list_add_tail(&t->in_process, &p->threads);
     p->thread_count++;
     *out = t;
@@ -277,12 +278,12 @@ SYSCALL_QUICK(186, gettid, void)
 
 SYSCALL_QUICK(39, getpid, void)
 {
-    return current_process()->pid;
+    return process_init->pid;
 }
 
 SYSCALL_QUICK(110, getppid, void)
 {
-    return current_process()->ppid;
+    return process_init->ppid; // there is one process
 }
 
 SYSCALL(218, set_tid_address, uint32_t *uaddr)

@@ -11,7 +11,7 @@ uint32_t arch_ss; // the stack selector of this ring
 bool (*arch_page_fault_hook)(uint64_t, bool, bool, struct regs *, bool);
 void (*arch_user_exception_hook)(unsigned, uint64_t, uint64_t, struct regs *);
 void (*arch_syscall_hook)(struct regs *);
-void (*link_restart_hook)(struct regs *);
+void (*arch_restart_hook)(struct regs *);
 void (*arch_exit_hook)(struct regs *);
 
 // GCC's -fstack-protector reads this; set before the first protected function runs.
@@ -337,7 +337,7 @@ void arch_regs_make_full(struct regs *r)
 {
     if (r->cs)
         return;
-    bool link = r->ss; // a C call: rcx and r11 are its own
+    bool link = r->ss & 1; // FRAME_C_CALL: rcx and r11 are its own
     r->cs = arch_ring ? LITH_SEL_UCODE : LITH_SEL_KCODE;
     r->ss = arch_ring ? LITH_SEL_UDATA : LITH_SEL_KDATA;
     r->rflags = 0x202;
@@ -346,6 +346,12 @@ void arch_regs_make_full(struct regs *r)
         return;
     r->rcx = r->rip;
     r->r11 = 0x202;
+}
+
+void arch_regs_stack_gone(struct regs *r)
+{
+    if (!r->cs)
+        r->ss &= ~2ull; // FRAME_CALLED
 }
 
 void arch_enter_user(const struct regs *r)

@@ -16,10 +16,12 @@
 gate_leave:
     movb $0, %gs:CPU_INKERNEL
 gate_tail_start:
+    // Not in one load with in_kernel: that would have to wait for the store above.
     mov %gs:CPU_PENDING, %rax
     or %gs:CPU_USERWORK, %rax
-    or %gs:CPU_INKERNEL, %rax   // eight bytes: in_kernel (0), need_resched
     jnz gate_slow
+    cmpb $0, %gs:CPU_RESCHED
+    jne gate_slow
     cmpq $0, REGS_CS(%rsp)
     jne gate_full
     // The C code kept rbx, rbp, r12 to r15; a gate may clobber rcx and r11.
@@ -31,8 +33,13 @@ gate_tail_start:
     mov 104(%rsp), %rsi
     mov 112(%rsp), %rdi
     mov REGS_RIP(%rsp), %rcx
+    testb $FRAME_CALLED, REGS_SS(%rsp)
     mov REGS_RSP(%rsp), %rsp
+    jz 1f
+    push %rcx                   // where the call had put it
     cmp $-4096, %rax            // form B promises these flags
+    ret
+1:  cmp $-4096, %rax
     jmp *%rcx
 gate_full:
     POP_REGS
@@ -49,7 +56,7 @@ gate_tail_end:                  // an interrupt just before in_kernel is set sti
 
 // --- calls in link mode (docs/link-mode.md): gate_<name> leads here with r11 the function and eax its
 // number, arguments as C passes them. `gates` lie before this in the image: an interrupt up to
-// link_heads_end is one in a gate. ss 1 marks the frame as one of a C call: rcx and r11 are arguments.
+// link_heads_end is one in a gate.
     .section .text.link_gate, "ax"
     .global link_gate, link_heads_end, link_gate_noreturn
 link_gate:
@@ -58,7 +65,7 @@ link_heads_end:
     popq %gs:CPU_SCRATCH_RIP
     mov %rsp, %gs:CPU_SCRATCH
     mov %gs:CPU_KSTACK, %rsp
-    push $1                     // ss
+    push $(FRAME_C_CALL | FRAME_CALLED) // ss
     push %gs:CPU_SCRATCH        // rsp
     push $0x202                 // rflags
     push $0                     // cs: a gate frame
@@ -71,7 +78,7 @@ link_heads_end:
     cmp $4, %rcx
     ja gate_leave
     mov %rsp, %rdi
-    call *link_restart_hook(%rip)
+    call *arch_restart_hook(%rip)
     jmp gate_leave
 // For the call that leaves a thread whose stack is gone: nothing is popped, nothing comes back.
 link_gate_noreturn:

@@ -19,17 +19,39 @@ gate_call:
     movb $1, %gs:CPU_INKERNEL
 gate_heads_end:
     pop %rcx
-gate_common:
     mov %rsp, %gs:CPU_SCRATCH
     mov %gs:CPU_KSTACK, %rsp
-    push $0                     // ss
+    push $FRAME_CALLED          // ss
+gate_common:
     push %gs:CPU_SCRATCH        // rsp
     push $0x202                 // rflags
     push $0                     // cs: a gate frame
     push %rcx                   // rip
     push %rax                   // orig_rax
     PUSH_REGS
+    cmp gate_calls_count(%rip), %rax
+    jae 1f
+    mov gate_calls(%rip), %r11
+    mov (%r11,%rax,8), %r11
+    test %r11, %r11
+    jz 1f
+    mov %gs:CPU_CURRENT, %rcx
+    mov THREAD_CALLS_AT(%rcx), %ebx // the frame has the program's rbx
+    mov %ax, THREAD_CALLS(%rcx,%rbx,2)
+    inc %ebx
+    and $15, %ebx
+    mov %ebx, THREAD_CALLS_AT(%rcx)
+    mov %r10, %rcx              // the fourth argument, as C has it
+    call *%r11
+    mov REGS_RBX(%rsp), %rbx
+    mov %rax, REGS_RAX(%rsp)
+    lea 516(%rax), %rcx         // -512 to -516: to be made again, or EINTR (linux/process.h)
+    cmp $4, %rcx
+    ja gate_leave
     mov %rsp, %rdi
+    call *arch_restart_hook(%rip)
+    jmp gate_leave
+1:  mov %rsp, %rdi              // no such call
     call *arch_syscall_hook(%rip)
     jmp gate_leave
 
@@ -37,6 +59,9 @@ gate_common:
     .balign 16
 gate_jump:
     movb $1, %gs:CPU_INKERNEL
+    mov %rsp, %gs:CPU_SCRATCH
+    mov %gs:CPU_KSTACK, %rsp
+    push $0                     // ss
     jmp gate_common
 
 // --- tables of addresses ---

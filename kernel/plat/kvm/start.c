@@ -85,6 +85,7 @@ __attribute__((no_stack_protector)) void plat_kvm_start(const struct lith_boot *
         plat_exit(125);
     }
     shared = pa_to_va(boot.shared_gpa);
+    plat_info.ram_mark = pa_to_va(boot.shared_gpa + offsetof(struct lith_shared, ram_mark));
     plat_info.config = pa_to_va(boot.config_gpa);
     plat_info.config_room = boot.config_room;
     memcpy(plat_info.entropy, boot.entropy, sizeof(boot.entropy));
