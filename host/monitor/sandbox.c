@@ -7,6 +7,7 @@
 #include <linux/filter.h>
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -55,13 +56,22 @@ void sandbox_enter(const struct monitor *m)
         BPF_JUMP(BPF_JMP | BPF_JA, 1, 0, 0),
         KILL,
         LOAD(nr),
-        SKIP_UNLESS(SYS_ioctl, 8), // KVM_RUN and KVM_GET_REGS on the vCPU
+        SKIP_UNLESS(SYS_ioctl, 10), // KVM_RUN, KVM_GET_REGS, KVM_SET_REGS on the vCPU
         LOAD(args[0]),
-        SKIP_UNLESS(m->vcpu_fd, 5),
+        SKIP_UNLESS(m->vcpu_fd, 7),
         LOAD(args[1]),
         SKIP_UNLESS(KVM_RUN, 1),
         ALLOW,
         SKIP_UNLESS(KVM_GET_REGS, 1),
+        ALLOW,
+        SKIP_UNLESS(KVM_SET_REGS, 1),
+        ALLOW,
+        KILL,
+        SKIP_UNLESS(SYS_tkill, 6), // the vCPU's thread, by its one signal
+        LOAD(args[0]),
+        SKIP_UNLESS(m->vcpu_tid, 3),
+        LOAD(args[1]),
+        SKIP_UNLESS(KICK_SIGNAL, 1),
         ALLOW,
         KILL,
         SKIP_UNLESS(SYS_readv, 4),
