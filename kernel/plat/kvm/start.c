@@ -39,7 +39,6 @@ static void kvm_wait(uint64_t deadline_ns)
         return;
     }
     req.deadline_tsc = deadline_ns == DEADLINE_NEVER ? UINT64_MAX : clock_ns_to_tsc(deadline_ns);
-    shared->timer_tsc = UINT64_MAX; // the wait has its own deadline
     shared->sleeping = 1;
     __sync_synchronize(); // the monitor sets its bits, then looks at `sleeping`
     if (!shared->irq_pending && !shared->term_signal && !READ_ONCE(c->pending))
