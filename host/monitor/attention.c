@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: ISC
-// Interrupts of a guest in ring 3 (abi/boot.h): posted as bits in the kernel's own word. A guest that does
-// not see them in time is stopped by a signal to its thread, and continues in its interrupt entry.
-// Addresses come from the guest: they are looked up at each use, and what is written there is its own.
+// Interrupts of a guest in ring 3 (abi/boot.h): posted as bits in the kernel's own word. A guest
+// that does not see them in time is stopped by a signal to its thread, and continues in its
+// interrupt entry. Addresses come from the guest: they are looked up at each use, and what is
+// written there is its own.
 #include <errno.h>
 #include <linux/kvm.h>
 #include <signal.h>
