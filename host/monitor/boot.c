@@ -238,6 +238,7 @@ void boot_load(struct monitor *m, const struct options *o)
     struct lith_boot *b = m->boot;
     b->shared_gpa = place(&p, PAGE_SIZE);
     m->shared = (struct lith_shared *)(void *)(ram + b->shared_gpa);
+    m->shared->timer_tsc = m->shared->timer_seen_tsc = UINT64_MAX;
     if (m->has_net) {
         gpa_t queues = place(&p, 2 * virtq_bytes(NET_QUEUE_SIZE));
         net_describe(&m->net_backend, o->mac, queues, &b->dev[0]);
@@ -302,7 +303,7 @@ void boot_finish(struct monitor *m)
     struct lith_boot *b = m->boot;
     struct timespec now;
     b->ring = (uint32_t)m->ring;
-    b->flags = LITH_BOOT_LAPIC;
+    b->flags = m->ring == 3 ? 0 : LITH_BOOT_LAPIC;
     b->tsc_khz = m->tsc_khz;
     b->exec_tsc = m->exec_tsc + m->tsc_offset;
     uint8_t seed[sizeof b->entropy + sizeof b->generation];

@@ -71,14 +71,15 @@ static bool wake_sleeper(struct monitor *m)
     return true;
 }
 
-// A guest that wakes from its doorbell looks at irq_pending, so it is spared the interrupt, which
-// is dear where ring 0 is not native: 15 us and an end-of-interrupt.
 static void interrupt_guest(struct monitor *m, unsigned device)
 {
-    if (m->ring == 3)
-        __atomic_fetch_or(&m->shared->irq_pending, 1ull << device, __ATOMIC_SEQ_CST);
-    if (!wake_sleeper(m))
+    if (m->ring != 3) {
         eventfd_signal(m->irq_fd[device]);
+        return;
+    }
+    __atomic_fetch_or(&m->shared->irq_pending, 1ull << device, __ATOMIC_SEQ_CST);
+    attention_post(m, LITH_VECTOR_DEVICE + device);
+    wake_sleeper(m);
 }
 
 // One turn of the network: true if anything moved.
@@ -116,6 +117,7 @@ static void sleep_for_work(struct monitor *m, uint64_t deadline_ns)
         {.fd = m->stop_fd, .events = POLLIN},
         {.fd = -1, .events = POLLIN},
         {.fd = -1, .events = POLLIN},
+        {.fd = m->ring == 3 ? m->timer_fd : -1, .events = POLLIN},
         {.fd = -1, .events = POLLIN},
     };
     if (m->has_net) {
@@ -123,8 +125,8 @@ static void sleep_for_work(struct monitor *m, uint64_t deadline_ns)
         fds[1].fd = m->kick_fd[0];
         fds[2].fd = m->kick_fd[1];
         if (!m->net.backend_ended && (pending || !starved))
-            fds[3].fd = m->net_backend.fd;
-        fds[3].events = (short)((starved ? 0 : POLLIN) | (pending ? POLLOUT : 0));
+            fds[4].fd = m->net_backend.fd;
+        fds[4].events = (short)((starved ? 0 : POLLIN) | (pending ? POLLOUT : 0));
     }
     struct timespec timeout = {0};
     if (deadline_ns) {
@@ -134,7 +136,7 @@ static void sleep_for_work(struct monitor *m, uint64_t deadline_ns)
     }
     if (ppoll(fds, sizeof fds / sizeof fds[0], deadline_ns ? &timeout : NULL, NULL) <= 0)
         return;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         if (fds[i].revents)
             eventfd_drain(fds[i].fd);
 }
@@ -161,7 +163,10 @@ static void *io_main(void *arg)
             handed = signals_seen;
             deadline_ns = now_ns() + GRACE_NS;
             __atomic_store_n(&m->shared->term_signal, (uint32_t)last_signal, __ATOMIC_SEQ_CST);
-            eventfd_signal(m->signal_irq_fd);
+            if (m->ring == 3)
+                attention_post(m, LITH_VECTOR_SIGNAL);
+            else
+                eventfd_signal(m->signal_irq_fd);
             wake_sleeper(m);
         }
         if (deadline_ns && now_ns() >= deadline_ns) {
@@ -170,6 +175,7 @@ static void *io_main(void *arg)
         }
         if (boot_populate(m))
             grown_ns = now_ns();
+        uint64_t attention_ns = attention_serve(m, now_ns());
         if (m->has_net) {
             if (serve_net(m)) {
                 last_work_ns = now_ns();
@@ -184,6 +190,8 @@ static void *io_main(void *arg)
                 continue;
         }
         uint64_t now = now_ns(), wake_ns = deadline_ns;
+        if (attention_ns && (!wake_ns || attention_ns < wake_ns))
+            wake_ns = attention_ns;
         if (now - grown_ns < GROWN_NS && (!wake_ns || now + GROWTH_NS < wake_ns))
             wake_ns = now + GROWTH_NS;
         sleep_for_work(m, wake_ns);

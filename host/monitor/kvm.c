@@ -210,18 +210,23 @@ static void create_irqchip(struct monitor *m)
         vm_ioctl(m, KVM_CREATE_IRQCHIP, NULL, "KVM_CREATE_IRQCHIP");
 }
 
+static int add_doorbell(struct monitor *m, unsigned port)
+{
+    int fd = make_eventfd();
+    struct kvm_ioeventfd doorbell = {
+        .addr = port,
+        .len = 2,
+        .fd = fd,
+        .flags = KVM_IOEVENTFD_FLAG_PIO,
+    };
+    vm_ioctl(m, KVM_IOEVENTFD, &doorbell, "KVM_IOEVENTFD");
+    return fd;
+}
+
 static void set_doorbells(struct monitor *m)
 {
-    for (unsigned i = 0; i < 2; i++) {
-        m->kick_fd[i] = make_eventfd();
-        struct kvm_ioeventfd doorbell = {
-            .addr = LITH_PORT_NOTIFY + 2 * i,
-            .len = 2,
-            .fd = m->kick_fd[i],
-            .flags = KVM_IOEVENTFD_FLAG_PIO,
-        };
-        vm_ioctl(m, KVM_IOEVENTFD, &doorbell, "KVM_IOEVENTFD");
-    }
+    for (unsigned i = 0; i < 2; i++)
+        m->kick_fd[i] = add_doorbell(m, LITH_PORT_NOTIFY + 2 * i);
 }
 
 static void set_memory(struct monitor *m)
@@ -270,7 +275,10 @@ void kvm_create(struct monitor *m)
     m->wake_fd = make_eventfd();
     if (m->has_net)
         set_doorbells(m);
-    set_interrupts(m);
+    if (m->ring == 3) // its interrupts are posted: attention.c
+        m->timer_fd = add_doorbell(m, LITH_PORT_TIMER);
+    else
+        set_interrupts(m);
     // Where ring 0 is not native (KVM-PVM) the CPUID calls cost 0.6 ms and change nothing for
     // ring 3.
     if (m->virt != VIRT_NONE) {
@@ -395,8 +403,10 @@ _Noreturn void kvm_run_guest(struct monitor *m)
 {
     for (;;) {
         if (kvm_ioctl(m->vcpu_fd, KVM_RUN, NULL) < 0) {
-            if (errno == EINTR || errno == EAGAIN)
+            if (errno == EINTR || errno == EAGAIN) {
+                attention_deliver(m);
                 continue;
+            }
             guest_fatal(m, "KVM_RUN: %s", strerror(errno));
         }
         switch (m->run->exit_reason) {

@@ -221,6 +221,7 @@ int main(int argc, char **argv)
     io_wait_created();
     chart_mark("KVM's machine (made beside that)");
     kvm_set_registers(m);
+    attention_start(m);
     boot_finish(m);
     sandbox_enter(m);
     io_serve();

@@ -205,7 +205,16 @@ bool net_receive_starved(const struct net_device *net);
 
 // --- the machine (boot.c, kvm.c, io.c, sandbox.c, main.c) ------------------------------------
 
-enum { STAT_WAITS, STAT_TRACES, STAT_CONSOLE_BYTES, STAT_RX, STAT_TX, STAT_RX_DROP, STAT_TX_DROP };
+enum {
+    STAT_WAITS,
+    STAT_TRACES,
+    STAT_CONSOLE_BYTES,
+    STAT_RX,
+    STAT_TX,
+    STAT_RX_DROP,
+    STAT_TX_DROP,
+    STAT_KICKS
+};
 
 // The CPU's hardware virtualization. With none, KVM is KVM-PVM: ring 3 runs natively, ring 0 does
 // not.
@@ -232,6 +241,8 @@ struct monitor {
     unsigned dev_count;
     int irq_fd[LITH_BOOT_DEV_MAX]; // eventfd that raises the device's vector
     int signal_irq_fd;             // raises LITH_VECTOR_SIGNAL
+    int timer_fd;                  // ring 3: the guest's timer is due earlier
+    int vcpu_tid;                  // ring 3: the thread that runs the guest
     int wake_fd;                   // ends the vCPU's sleep at LITH_PORT_WAIT
     int stop_fd;                   // tells the I/O thread of a signal
     bool has_net;
@@ -255,6 +266,14 @@ struct options {
 };
 
 // In the order of start; any failure ends the process.
+// attention.c: interrupts of a guest in ring 3 (abi/boot.h, struct lith_attention).
+#define KICK_SIGNAL SIGUSR1
+void attention_post(struct monitor *m, unsigned vector); // I/O thread
+// I/O thread, every turn: the timer, and a guest that did not look. When to come back at the latest
+// (CLOCK_MONOTONIC ns), or 0: no need.
+uint64_t attention_serve(struct monitor *m, uint64_t now_ns);
+void attention_start(struct monitor *m);   // vCPU thread, before it runs
+void attention_deliver(struct monitor *m); // vCPU thread, when a signal stopped the guest
 enum virt host_virt(void);
 void sandbox_drop_privileges(void); // before any thread: capabilities, new privileges, limits
 void boot_map(struct monitor *m, const struct options *options); // guest memory, empty

@@ -12,7 +12,8 @@
 #include "arch/x86_64/entry.inc"
 
     .section .text.entry, "ax"
-    .global gate_leave
+    .global gate_leave, entry_code_start, entry_code_end
+entry_code_start:
 gate_leave:
     movb $0, %gs:CPU_INKERNEL
 gate_tail_start:
@@ -128,16 +129,30 @@ irq_\n:
     movl %ecx, %ss
 .endm
 
+// The monitor's way to make a program in ring 3 enter (abi/boot.h): it has put the frame on the interrupt
+// stack. Which vector it is for stands in `pending` already.
+    .balign 16
+    .global irq_posted
+irq_posted:
+    push $0
+    movb $1, %gs:CPU_INKERNEL
+    push %rax
+    push %rcx
+    cld
+    jmp irq_take
+
 // IST stack: number, rip, cs, rflags, rsp, ss.
 irq_user:
     movb $1, %gs:CPU_INKERNEL
     push %rax
     push %rcx
+    cld
     RELOAD_SS
     mov 16(%rsp), %rcx
     mov $1, %eax
     shl %cl, %rax
     lock or %rax, %gs:CPU_PENDING
+irq_take:
     mov 24(%rsp), %rax
     lea exc_entry_start(%rip), %rcx
     cmp %rcx, %rax
@@ -215,6 +230,7 @@ exc_common:
     jne exc_kernel
     movb $1, %gs:CPU_INKERNEL
 exc_entry_end:
+    cld
     mov %gs:CPU_KSTACK, %rsp
     push 64(%rax)
     push 56(%rax)
@@ -297,6 +313,7 @@ ring0_breakpoint:
 ring3_flush_site:
     int3
     ret
+entry_code_end:
 
 // --- context switch ---
 // void arch_switch_stack(uint64_t *save_rsp, uint64_t new_rsp)
