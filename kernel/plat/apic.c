@@ -23,8 +23,6 @@ bool lapic_init(void)
     lapic = plat_map_device(LAPIC_PA, PAGE_SIZE);
     if (!lapic)
         return false;
-    if ((uintptr_t)lapic != LITH_MMIO_BASE) // lapic_eoi relies on it: mapped before other devices
-        return false;
     lapic[LAPIC_SVR] = 0x1ff; // enabled, spurious vector 0xff
     lapic[LAPIC_TPR] = 0;
     lapic[LAPIC_LVT_LINT0] = LAPIC_MASKED; // no 8259 behind it
@@ -34,18 +32,9 @@ bool lapic_init(void)
     return true;
 }
 
-// On KVM-PVM an exit that soon follows an interrupt's injection now and then comes back with the
-// general registers of the moment of the injection (rip, rsp and rflags are right); this store is
-// the usual such exit. So it needs no register: the address is in the instruction, any value means
-// the same (Intel SDM volume 3, 10.8.5), and what C wants kept is on the stack.
 void lapic_eoi(void)
 {
-    __asm__ volatile("push %%rbx; push %%rbp; push %%r12; push %%r13; push %%r14; push %%r15\n\t"
-                     "movabs %%eax, %P0\n\t"
-                     "pop %%r15; pop %%r14; pop %%r13; pop %%r12; pop %%rbp; pop %%rbx"
-                     :
-                     : "i"(LITH_MMIO_BASE + 4 * LAPIC_EOI)
-                     : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory", "cc");
+    lapic[LAPIC_EOI] = 0;
 }
 
 uint32_t lapic_timer_count(void)
