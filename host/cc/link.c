@@ -224,6 +224,7 @@ static int link_at(const struct options *o, const struct list *user, const char 
                                               "max-page-size=4096",
                                               "--build-id=sha1",
                                               "--pack-dyn-relocs=relr",
+                                              "--hash-style=sysv",
                                               "-static",
                                               "-T",
                                               xasprintf("%s/link.ld", lib),
