@@ -35,6 +35,7 @@ struct options {
     const char *dep_file;                            // -MF
     bool compile_only, relocatable, strip;           // -c -S -E -M..., -r, -s
     bool print_only, verbose, release;               // -###, -v, --release
+    bool symbols;                                    // -g: names in fault reports
     bool no_libc, no_std_headers, has_unwind_tables; // -nostdlib ..., -nostdinc, -fexceptions
     bool has_inputs, deps, dep_target, dump_machine;
     bool linker_asks; // -Wl,--version and the like: a question for the linker
@@ -57,6 +58,9 @@ void compile_flags(const struct options *o, bool cxx, struct list *to);
 int compile_source(const struct options *o, const struct item *source, const char *object);
 // Links: objects[i] stands for items[i] where that is a source. Exit status.
 int link_program(const struct options *o, const char *const *objects, const char *tmp);
+
+// symbols.c: an object with the table of the functions in `program`, to be linked with it again.
+const char *symbols_object(const struct options *o, const char *program, const char *tmp);
 
 // Runs argv (NULL-terminated here) and waits: its exit status, as a shell has it. Honours -v, -###.
 // `errors`: a file for what it says on standard error, or NULL.

@@ -224,6 +224,7 @@ static int link_at(const struct options *o, const struct list *user, const char 
                                               "max-page-size=4096",
                                               "--build-id=sha1",
                                               "--pack-dyn-relocs=relr",
+                                              "--hash-style=sysv",
                                               "-static",
                                               "-T",
                                               xasprintf("%s/link.ld", lib),
@@ -314,6 +315,7 @@ int link_program(const struct options *o, const char *const *objects, const char
     char *map = strip && !wanted_map ? NULL : xasprintf("%s/map", tmp);
     char *errors = xasprintf("%s/errors", tmp);
     uint64_t phys = LOW_PHYS, tables = 1;
+    bool named = false;
     for (int round = 0;; round++) {
         int status = link_at(o, &user, output, map, errors, phys, tables);
         if (o->print_only)
@@ -331,8 +333,14 @@ int link_program(const struct options *o, const char *const *objects, const char
         uint64_t need = len > own ? (len - own + fit - 1) / fit : 1;
         uint64_t want = len > LOW_END - LOW_PHYS ? HIGH_PHYS : phys;
         bool enough = len <= tables * TABLE_SPAN;
-        if (phys == want && enough && tables <= need + 1)
-            break;
+        if (phys == want && enough && tables <= need + 1) {
+            if (!o->symbols || o->release || strip || named)
+                break;
+            named = true; // once more, with the names of what is in it now
+            list_add(&user, symbols_object(o, output, tmp));
+            round = -1;
+            continue;
+        }
         if (!enough && need <= tables)
             need = tables + 1;
         if (round == 4)
