@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
-// A program that wants a second process: refused, and the console says by which call. Status 3 if it
-// went on and was told ENOSYS.
+// A program that wants a second process: refused, and the console says by which call. Status 3 if
+// it went on and was told ENOSYS.
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
