@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: ISC
-// Names for fault reports inside the image (kernel/core/symbols.c): programs that are linked with -g, and not
-// with --release, carry a table of their functions. It lies behind the text, so it does not move
-// what it names. Without it reports have addresses, which `lith symbolize` resolves.
+// Names for fault reports inside the image (kernel/core/symbols.c): programs that are linked with
+// -g, and not with --release, carry a table of their functions. It lies behind the text, so it does
+// not move what it names. Without it reports have addresses, which `lith symbolize` resolves.
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +33,8 @@ static size_t collect(const char *data, size_t len, struct name **out)
     uint64_t base = UINT64_MAX;
     size_t n = 0;
     *out = NULL;
-    if (len < sizeof(*eh) || !within(eh->e_shoff, (uint64_t)eh->e_shnum * sizeof(Elf64_Shdr), len) ||
+    if (len < sizeof(*eh) ||
+        !within(eh->e_shoff, (uint64_t)eh->e_shnum * sizeof(Elf64_Shdr), len) ||
         !within(eh->e_phoff, (uint64_t)eh->e_phnum * sizeof(Elf64_Phdr), len))
         return 0;
     const Elf64_Phdr *ph = (const void *)(data + eh->e_phoff);

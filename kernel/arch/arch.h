@@ -79,7 +79,9 @@ void arch_switch(struct arch_thread *from, struct arch_thread *to);
 // Leaves the kernel into a program with these registers; never returns. Runs the way-out work
 // first.
 void arch_enter_user(const struct regs *r) __attribute__((noreturn));
-// The registers with which the current thread entered the kernel (top of its kernel stack).
+// The registers with which the current thread entered the kernel (top of its kernel stack). Those
+// that C keeps (rbx, rbp, r12 to r15) are there only on the way out, after traps, and in
+// SYSCALL_REGS calls.
 struct regs *arch_user_regs(void);
 // A gate frame (cs == 0) restores no rcx, r11 and flags. Whoever changes registers other than rax
 // in one, or shows one to the program (signals, sigreturn, exec), makes it full first.

@@ -219,15 +219,15 @@ static long clone_thread(const struct clone_request *c)
     return tid;
 }
 
-SYSCALL(56, clone, unsigned long flags, unsigned long stack, uint32_t *parent_tid,
-        uint32_t *child_tid, unsigned long tls)
+SYSCALL_REGS(56, clone, unsigned long flags, unsigned long stack, uint32_t *parent_tid,
+             uint32_t *child_tid, unsigned long tls)
 {
     struct clone_request c = {flags & ~(uint64_t)CSIGNAL, stack, tls, parent_tid, child_tid};
 
     return clone_thread(&c);
 }
 
-SYSCALL(435, clone3, struct clone_args *user_args, size_t size)
+SYSCALL_REGS(435, clone3, struct clone_args *user_args, size_t size)
 {
     struct clone_args a = {0};
     struct clone_request c;
@@ -261,12 +261,12 @@ SYSCALL(435, clone3, struct clone_args *user_args, size_t size)
     return clone_thread(&c);
 }
 
-SYSCALL(57, fork, void)
+SYSCALL_REGS(57, fork, void)
 {
     return refuse_process("fork");
 }
 
-SYSCALL(58, vfork, void)
+SYSCALL_REGS(58, vfork, void)
 {
     return refuse_process("vfork");
 }

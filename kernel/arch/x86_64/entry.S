@@ -49,6 +49,15 @@ gate_full:
 gate_slow:
     movb $1, %gs:CPU_INKERNEL
 gate_tail_end:                  // an interrupt just before in_kernel is set still finds the tail
+    cmpq $0, REGS_CS(%rsp)
+    jne 1f
+    mov %r15, (%rsp)            // a gate may have left these out; C has kept them
+    mov %r14, 8(%rsp)
+    mov %r13, 16(%rsp)
+    mov %r12, 24(%rsp)
+    mov %rbp, 32(%rsp)
+    mov %rbx, 40(%rsp)
+1:
     mov %rsp, %rdi
     call arch_exit_work
     test %al, %al
@@ -59,7 +68,7 @@ gate_tail_end:                  // an interrupt just before in_kernel is set sti
 // number, arguments as C passes them. `gates` lie before this in the image: an interrupt up to
 // link_heads_end is one in a gate.
     .section .text.link_gate, "ax"
-    .global link_gate, link_heads_end, link_gate_noreturn
+    .global link_gate, link_gate_full, link_heads_end, link_gate_noreturn
 link_gate:
     movb $1, %gs:CPU_INKERNEL
 link_heads_end:
@@ -72,8 +81,10 @@ link_heads_end:
     push $0                     // cs: a gate frame
     push %gs:CPU_SCRATCH_RIP    // rip
     push %rax                   // orig_rax
-    PUSH_REGS
+    PUSH_CALLER
+    sub $REGS_CALLEE, %rsp
     call *%r11
+link_called:
     mov %rax, REGS_RAX(%rsp)
     lea 516(%rax), %rcx         // -512 to -516: to be made again, or EINTR (linux/process.h)
     cmp $4, %rcx
@@ -81,6 +92,21 @@ link_heads_end:
     mov %rsp, %rdi
     call *arch_restart_hook(%rip)
     jmp gate_leave
+// For calls that make a second thread or process out of the registers.
+link_gate_full:
+    movb $1, %gs:CPU_INKERNEL
+    popq %gs:CPU_SCRATCH_RIP
+    mov %rsp, %gs:CPU_SCRATCH
+    mov %gs:CPU_KSTACK, %rsp
+    push $(FRAME_C_CALL | FRAME_CALLED)
+    push %gs:CPU_SCRATCH
+    push $0x202
+    push $0
+    push %gs:CPU_SCRATCH_RIP
+    push %rax
+    PUSH_REGS
+    call *%r11
+    jmp link_called
 // For the call that leaves a thread whose stack is gone: nothing is popped, nothing comes back.
 link_gate_noreturn:
     movb $1, %gs:CPU_INKERNEL
@@ -176,6 +202,8 @@ irq_take:
     // In the tail: the whole frame still stands at the top of the kernel stack. Leave again from there.
     mov %gs:CPU_KSTACK, %rsp
     sub $REGS_SIZE, %rsp
+    cmpq $0, REGS_CS(%rsp)
+    je gate_slow                // a gate's frame: the registers that C keeps are where they were
     mov (%rsp), %r15
     mov 8(%rsp), %r14
     mov 16(%rsp), %r13
