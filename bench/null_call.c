@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: ISC
 // The price of a kernel call that does nothing: nanoseconds per getppid() (which only reads a
-// field) and per close(-1) (which goes all the way in and out), the best of a hundred short rounds. Prints
-// "GETPPID CLOSE". The same source is an ordinary Linux program and a linked one.
+// field) and per close(-1) (which goes all the way in and out), the best of a hundred short rounds.
+// Prints "GETPPID CLOSE". The same source is an ordinary Linux program and a linked one.
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
