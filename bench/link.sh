@@ -55,7 +55,7 @@ stop() {
 run_plain() { # MEMORY NAME ARG...
     local memory=$1 name=$2
     shift 2
-    timeout 60 "${server[@]}" "$LITH" run --platform "$PLATFORM" -m "$memory" --net none "$LAB_TMP/$name" "$@" 2>/dev/null </dev/null
+    timeout 120 "${server[@]}" "$LITH" run --platform "$PLATFORM" -m "$memory" --net none "$LAB_TMP/$name" "$@" 2>/dev/null </dev/null
 }
 
 echo "Link mode on $(uname -r), $(nproc) CPUs ($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)), load $(load), $(date -u +%F)"
@@ -176,11 +176,11 @@ if part http; then
 fi
 
 if part sqlite; then
-    printf '\nSQLite speedtest1 --size 10, seconds, median of three (load %s)\n\n| what | in memory | file in /tmp |\n|---|---:|---:|\n' "$(load)"
+    printf '\nSQLite speedtest1 --size 60, seconds, median of three (load %s)\n\n| what | in memory | file in /tmp |\n|---|---:|---:|\n' "$(load)"
     strip -o "$LAB_TMP/speedtest1" "$EX/sqlite/speedtest1"
     for PLATFORM in $PLATFORMS native; do
         for kind in memory file; do
-            options=(--size 10)
+            options=(--size 60)
             if [ $kind = memory ]; then options+=(--memdb :memory:); else options+=(/tmp/lith-speedtest.db); fi
             [ "$PLATFORM" != qemu ] || [ $kind = memory ] || { file=-; continue; }
             out=$(for i in $(seq 1 $([ $PLATFORM = qemu ] && echo 1 || echo 3)); do
