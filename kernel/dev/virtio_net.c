@@ -26,9 +26,9 @@ struct net_hdr {
 };
 compile_assert(net_hdr_is_12_bytes, sizeof(struct net_hdr) == 12);
 
-#define RX_RING         256
-// Buffers at first, and at least: each touches memory that a quiet instance saves, but a device waits until
-// the largest packet fits (64 KiB, RX_MERGE_MAX buffers), for ever if need be.
+#define RX_RING 256
+// Buffers at first, and at least: each touches memory that a quiet instance saves, but a device
+// waits until the largest packet fits (64 KiB, RX_MERGE_MAX buffers), for ever if need be.
 #define RX_START        48
 #define RX_BUDGET       64 // packets a poll hands up before others get their turn
 #define REFILL_RETRY_NS (10 * NSEC_PER_MSEC)
@@ -249,7 +249,8 @@ static int net_probe(unsigned i, struct virtio_net *n)
         return e;
     // 2 KiB a buffer: an eighth of the memory at most.
     uint64_t share = plat_info.ram_total / 32 / 2048;
-    n->rx_most = MIN(n->rx.size, (unsigned)MAX(share, (uint64_t)RX_START));
+    share = MAX(share, (uint64_t)RX_START);
+    n->rx_most = (unsigned)MIN(share, (uint64_t)n->rx.size);
     n->rx_target = MIN(n->rx_most, (unsigned)RX_START);
     n->dev.transmit = net_transmit;
     n->dev.flush = net_flush;

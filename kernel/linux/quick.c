@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: ISC
-// Binary mode's calls that only read a field: the table of gates leads to them directly. They run on the
-// program's stack and with its registers, so they are a few instructions that touch rax and nothing else.
-// The interrupt mask stays open: what they read does not change under a thread.
+// Binary mode's calls that only read a field: the table of gates leads to them directly. They run
+// on the program's stack and with its registers, so they are a few instructions that touch rax and
+// nothing else. The interrupt mask stays open: what they read does not change under a thread.
 #include "linux/process.h"
 
 __attribute__((naked)) void gate_quick_getpid(void);
