@@ -13,6 +13,7 @@ include tools/libc.mk
 include tools/monitor.mk
 include tools/tests.mk
 include tools/link-tests.mk
+include tools/examples.mk
 include tools/svm.mk
 include tools/native.mk
 include tools/apps.mk
