@@ -84,7 +84,7 @@ LITH_CALL(0x1030, thread_spawn);
 long call_thread_spawn(int cpu, void (*fn)(void *), void *arg, size_t stack_bytes)
 {
     struct lith_thread *t = free_slot();
-    uint64_t tp, sp, ends[2] = {(uintptr_t)lith_thread_exit, 0};
+    uint64_t tp, sp, ends[3] = {(uintptr_t)lith_thread_exit};
     if (cpu != 0)
         return -ENODEV;
     if (!fn || stack_bytes > STACK_MAX)
@@ -104,6 +104,7 @@ long call_thread_spawn(int cpu, void (*fn)(void *), void *arg, size_t stack_byte
         goto out_thread;
     sp = build_tls(t->map + t->map_len, &tp);
     // fn returns to lith_thread_exit(), a gate, which wants a return address of its own: 0.
+    // At fn's entry the stack is as after a call.
     sp -= sizeof(ends);
     err = sp > t->map_len && !copy_out((void *)sp, ends, sizeof(ends)) ? 0 : -EFAULT;
     if (err)
@@ -133,11 +134,14 @@ LITH_CALL(0x1031, thread_join);
 int call_thread_join(long handle, uint64_t deadline)
 {
     struct lith_thread *t = &threads[(unsigned long)handle % LITH_THREADS_MAX];
-    if (handle <= 0 || !t->thread || handle >> INDEX_BITS != (long)t->generation + 1 || t->joined)
+    if (handle <= 0 || !t->thread || handle >> INDEX_BITS != (long)t->generation + 1)
         return lith_bad_handle(&bad_said, "lith_thread_join",
                                "not a thread, or joined before: handle", (unsigned long)handle);
     if (!t->ended && t->thread == thread_current())
         return -EDEADLK;
+    if (t->joined)
+        return lith_bad_handle(&bad_said, "lith_thread_join", "being joined by another: handle",
+                               (unsigned long)handle);
     t->joined = true;
     int err = wait_event(&t->queue, t->ended, deadline, true);
     t->joined = false;
