@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: ISC
+# UDP echo: answers per second of a program on the raw device (lith.h, examples/udp-echo), of one on
+# sockets in link mode, and of the same one as a Linux process behind a veth pair, in network
+# namespaces of their own. WINDOW datagrams are under way at any time; loss is part of the result.
+# `make bench-raw`; SECONDS_EACH=2 ROUNDS=3 (the median counts).
+# shellcheck disable=SC2034
+SECONDS_EACH=${SECONDS_EACH:-2} ROUNDS=${ROUNDS:-3}
+LITH_PLATFORMS=${LITH_PLATFORMS:-kvm}
+. "$(dirname "$0")/../tests/apps/lab.sh"
+OUT=$LAB_TOP/build/bench/raw
+CC=$LAB_TOP/build/bin/lith-cc
+build() {
+    mkdir -p "$OUT"
+    local from=$LAB_TOP/tests/link/raw
+    gcc -O2 -D_GNU_SOURCE "$from/client.c" -o "$OUT/client" &&
+        gcc -O2 -DNATIVE "$from/sockets.c" -o "$OUT/native" &&
+        "$CC" -O2 "$from/sockets.c" -o "$OUT/sockets" &&
+        "$CC" -O2 "$LAB_TOP/examples/udp-echo/udp-echo.c" -o "$OUT/raw"
+}
+lab_images build
+lab_enter "$@"
+echo 1 >/proc/sys/net/ipv6/conf/lab/disable_ipv6 2>/dev/null
+
+measure() { # NAME: a row
+    local size window cells='' i
+    for size in 64 1472; do
+        for window in 1 16 64; do
+            timeout 20 "$OUT/client" rate $GUEST 7 $size $window 0.3 >/dev/null # warm
+            cells+=" $(for i in $(seq "$ROUNDS"); do
+                timeout 20 "$OUT/client" rate $GUEST 7 $size $window "$SECONDS_EACH"
+            done | sort -n | awk '{ rate[NR] = $1; lost += $2 }
+                END { printf "%d%s", rate[int((NR + 1) / 2)], lost ? " (lost " lost ")" : "" }') |"
+        done
+    done
+    echo "| $1 |$cells"
+}
+
+lith() { # NAME PROGRAM READY
+    local i
+    lab_start "$OUT/$2"
+    for i in $(seq 1 200); do
+        grep -q "$3" "$LAB_LOG" && break
+        sleep 0.05
+    done
+    measure "$1, $PLATFORM"
+    lab_kill
+}
+
+native() {
+    unshare --net "$OUT/native" >/dev/null 2>&1 8>&- &
+    LAB_PID=$!
+    sleep 0.3
+    ip link add v0 type veth peer name v1 && ip link set v1 netns $LAB_PID || { echo "| Linux, veth | not here |"; lab_kill; return; }
+    nsenter -t $LAB_PID -n sh -c "ip link set lo up; ip addr add $GUEST/32 dev v1; ip link set v1 up; ip route add $LAB_HOST/32 dev v1"
+    ip link set v0 up
+    ip route add $GUEST/32 dev v0 src $LAB_HOST
+    measure "Linux process, sockets, veth"
+    kill -KILL $LAB_PID
+    wait $LAB_PID 2>/dev/null
+    LAB_PID=''
+    ip link del v0 2>/dev/null
+    ip route del $GUEST/32 dev v0 2>/dev/null
+}
+
+echo "UDP echo, answers per second ($(nproc) CPUs shared by client and server, load $(cut -d' ' -f1 /proc/loadavg))"
+echo
+echo "| server | 64 B, 1 under way | 16 | 64 | 1472 B, 1 | 16 | 64 |"
+echo "|---|---:|---:|---:|---:|---:|---:|"
+for PLATFORM in $LITH_PLATFORMS; do
+    why=$(lab_platform_missing)
+    if [ -n "$why" ]; then
+        echo "| lith, $PLATFORM | not here: $why |"
+        continue
+    fi
+    lith "raw device (lith.h)" raw "udp-echo: ready"
+    lith "sockets, link mode" sockets "sockets: ready"
+done
+PLATFORM=''
+native
