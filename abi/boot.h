@@ -63,6 +63,19 @@ struct lith_dev {
         config[64]; // the device's configuration space (virtio 1.2, e.g. struct virtio_net_config)
 };
 
+// Interrupts in ring 3. There is no interrupt controller: KVM hosts without hardware virtualization
+// now and then deliver an interrupt twice, and the second frame overwrites the first on its
+// interrupt stack. Instead the monitor sets bits in a word of the kernel's ("posts"), which the
+// kernel looks at before it leaves to the program. Where a program does not enter the kernel by
+// itself, the monitor stops the CPU and makes it enter: unless kernel code runs (`masked`), or the
+// instruction pointer is in [skip_start, skip_end), it puts an interrupt's frame (rip, cs, rflags,
+// rsp, ss) below entry_stack, and continues at entry.
+struct lith_attention { // in struct cpu
+    uint8_t masked;     // kernel: not zero while kernel code runs
+    uint8_t pad[7];
+    uint64_t posted; // monitor sets bit n for vector 0x20 + n, atomically; the kernel takes them
+};
+
 // The page that monitor and kernel both write while the guest runs.
 struct lith_shared {
     uint32_t term_signal; // monitor: number of the signal to give the program (15, 2); kernel swaps
@@ -72,6 +85,16 @@ struct lith_shared {
     // finds `sleeping` set only ends the sleep, its vector is not raised: after a wait, poll all.
     uint64_t irq_pending;
     uint64_t stat[16]; // monitor: counters for `lith stats`, indices private to it
+    uint64_t ram_mark; // kernel: RAM from here up was never used. The monitor makes it ready a bit
+                       // ahead, so use goes upwards
+    // Ring 3; kernel: set once, attention_gpa last (0: not yet).
+    uint64_t attention_gpa;                            // struct lith_attention, 8-byte aligned
+    uint64_t entry, entry_stack, skip_start, skip_end; // virtual addresses
+    uint64_t entry_stack_gpa;                          // of entry_stack, which is 16-byte aligned
+    // Ring 3's timer: vector 0x20 is posted when the TSC reaches timer_tsc (UINT64_MAX: none).
+    uint64_t timer_tsc;      // kernel; the monitor puts UINT64_MAX back when it posts
+    uint64_t timer_seen_tsc; // monitor: what it sleeps to. A kernel that sets an earlier deadline
+                             // notifies LITH_PORT_TIMER
 };
 
 struct lith_boot {
@@ -110,6 +133,7 @@ struct lith_boot {
     0x0c08u // ring 3 only: sleep until an interrupt is pending or shared.term_signal is
             // set, or the deadline in the request passes. value: gpa of struct lith_wait_req
 #define LITH_PORT_TRACE  0x0c0cu // value: any; a mark for measurements, counted and ignored
+#define LITH_PORT_TIMER  0x0c10u // ring 3 only, 16 bits, ioeventfd: timer_tsc became earlier
 #define LITH_PORT_NOTIFY 0x0c20u // + 2*i: doorbell of queue i (16 bits); ioeventfd
 
 // Console output: value written to LITH_PORT_CONSOLE is the low 32 bits of the gpa of this.
@@ -123,7 +147,8 @@ struct lith_wait_req {
     uint64_t deadline_tsc; // absolute TSC; UINT64_MAX: none
 };
 
-// CPU vectors: 0x20 timer, 0x21 + i device i, 0x2f the monitor's signal (term_signal is set).
+// CPU vectors (ring 3: bits of lith_attention.posted): 0x20 timer, 0x21 + i device i, 0x2f the
+// monitor's signal (term_signal is set).
 #define LITH_VECTOR_TIMER  0x20
 #define LITH_VECTOR_DEVICE 0x21
 #define LITH_VECTOR_SIGNAL 0x2f

@@ -14,6 +14,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -81,14 +83,19 @@ static unsigned long frames_taken(void)
     return strtoul(at, &at, 10);
 }
 
-// A tap without a monitor behind it loses what it is given.
+// A tap without a monitor behind it loses what it is given. The interface's flag says so up to a
+// second late (the kernel's linkwatch), its carrier at once.
 static bool tap_ready(void)
 {
     struct ifreq ifr = {0};
+    struct ethtool_value link = {.cmd = ETHTOOL_GLINK};
     if (tap == NULL)
         return true;
     strncpy(ifr.ifr_name, tap, sizeof(ifr.ifr_name) - 1);
-    return ioctl(control_fd, SIOCGIFFLAGS, &ifr) == 0 && (ifr.ifr_flags & IFF_RUNNING);
+    if (ioctl(control_fd, SIOCGIFFLAGS, &ifr) != 0 || !(ifr.ifr_flags & IFF_RUNNING))
+        return false;
+    ifr.ifr_data = (char *)&link;
+    return ioctl(control_fd, SIOCETHTOOL, &ifr) == 0 && link.data;
 }
 
 // Waits till `fd` is ready, the frame was taken in vain, or the time is up.

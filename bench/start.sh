@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 # Start time: exec of the command to the first byte of nginx's answer, in network namespaces of its
 # own: native nginx, and `lith run` on each platform by a tap and by user networking.
-# `make bench-start`; RUNS=10.
+# `make bench-start`; RUNS=10, BENCH_PLATFORMS="qemu kvm".
 # shellcheck disable=SC2034
 RUNS=${RUNS:-10}
 . "$(dirname "$0")/../tests/apps/lab.sh"
@@ -39,7 +39,7 @@ ip addr replace $GUEST/32 dev lo
 row "native nginx" $GUEST 80 "${LAB_NATIVE[@]}"
 ip addr del $GUEST/32 dev lo
 ip neigh replace $GUEST lladdr $LAB_MAC dev lab nud permanent
-for PLATFORM in qemu kvm; do
+for PLATFORM in ${BENCH_PLATFORMS:-qemu kvm}; do
     why=$(lab_platform_missing)
     if [ -n "$why" ]; then
         printf '| %-22s | not here: %s\n' "lith, $PLATFORM" "$why"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: ISC
 # The kernel as an archive for link mode: archive.sh OUT EXPORTS OBJECT...
+# Without line numbers: they and their relocations would be nine tenths of every program.
 # Members are called FOLDER__FILE.o (build/obj/kernel/fs/open.c.o: fs__open.o). Global names that do not match
 # the pattern EXPORTS get the prefix __lith_, also those that the linker script defines.
 set -euo pipefail
@@ -18,7 +19,7 @@ for object in "$@"; do
     name=${name#kernel/}
     name=${name%.?.o}
     name=${name//\/x86_64/}
-    objcopy --redefine-syms="$work/names" "$object" "$work/$(dirname "$name" | tr / _)__$(basename "$name").o"
+    objcopy --strip-debug --redefine-syms="$work/names" "$object" "$work/$(dirname "$name" | tr / _)__$(basename "$name").o"
 done
 rm -f "$out"
 ar rcsD "$out" "$work"/*.o

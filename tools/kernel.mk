@@ -8,7 +8,7 @@ KERNEL_CFLAGS := $(CFLAGS_COMMON) -O2 -Ikernel -ffreestanding -fno-strict-aliasi
     -fstack-protector-strong -mstack-protector-guard=global -fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
     -ffunction-sections -fdata-sections -fcf-protection=none -fno-builtin-malloc -fno-jump-tables
 KERNEL_LDFLAGS := -pie --no-dynamic-linker -Bsymbolic --gc-sections -z start-stop-gc -z noseparate-code \
-    -z relro -z noexecstack --apply-dynamic-relocs -z max-page-size=4096 --build-id=sha1 --pack-dyn-relocs=relr \
+    -z relro -z noexecstack --apply-dynamic-relocs -z max-page-size=4096 --build-id=sha1 --pack-dyn-relocs=relr --hash-style=sysv \
     -T $(B)/kernel/kernel.ld
 
 .PHONY: kernel kernel-objs
@@ -37,7 +37,7 @@ $(B)/lib/link.ld: kernel/kernel.ld
 	$(CC) -E -P -x c -DLINK_MODE -o $@ $<
 # Its C files are compiled for size, but for those on a packet's way; an assertion there says where, not what.
 LINK_OBJS := $(patsubst %.c,$(B)/obj/link/%.c.o,$(filter %.c,$(KERNEL_SRCS))) $(patsubst %.S,$(B)/obj/%.S.o,$(filter %.S,$(KERNEL_SRCS)))
-LINK_FAST := kernel/mm/page.c kernel/net/% kernel/dev/% kernel/sched/wait.c kernel/sched/runq.c kernel/linux/epoll.c kernel/linux/socket% kernel/fs/iov.c kernel/lith/net.c kernel/lib/string.c kernel/lib/hash.c
+LINK_FAST := kernel/net/% kernel/dev/% kernel/sched/wait.c kernel/sched/runq.c kernel/linux/epoll.c kernel/linux/socket% kernel/fs/iov.c kernel/lith/net.c kernel/lib/string.c kernel/lib/hash.c
 $(B)/lib/liblith.a: $(LINK_OBJS) $(B)/lib/link.ld tools/archive.sh
 	tools/archive.sh $@ '$(LINK_EXPORTS)' $(LINK_OBJS)
 $(B)/obj/link/%.c.o: %.c

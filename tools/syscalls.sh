@@ -11,13 +11,13 @@ replace() { # FILE: keeps the old one when nothing changed, so that nothing is r
     if cmp -s "$1.new" "$1"; then rm "$1.new"; else mv "$1.new" "$1"; fi
 }
 
-{ grep -hoE '^SYSCALL(_QUICK)?\([0-9]+, *[a-z0-9_]+' "$@" || true; } |
-    sed -E 's/^SYSCALL(_QUICK)?\(([0-9]+), *([a-z0-9_]+)/\2 \3/' | sort -n >"$out/syscalls.list"
+{ grep -hoE '^SYSCALL(_QUICK|_REGS)?\([0-9]+, *[a-z0-9_]+' "$@" || true; } |
+    sed -E 's/^SYSCALL(_QUICK|_REGS)?\(([0-9]+), *([a-z0-9_]+)/\2 \3/' | sort -n >"$out/syscalls.list"
 for column in 1 2; do
     dup=$(awk -v c=$column '{print $c}' "$out/syscalls.list" | sort | uniq -d)
     if [ -n "$dup" ]; then
         echo "syscalls.sh: declared twice: $dup" >&2
-        grep -nE "^SYSCALL(_QUICK)?\(([0-9]+, *)?($(echo "$dup" | paste -sd'|'))\b" "$@" >&2 || true
+        grep -nE "^SYSCALL(_QUICK|_REGS)?\(([0-9]+, *)?($(echo "$dup" | paste -sd'|'))\b" "$@" >&2 || true
         exit 1
     fi
 done

@@ -35,6 +35,7 @@ struct options {
     const char *dep_file;                            // -MF
     bool compile_only, relocatable, strip;           // -c -S -E -M..., -r, -s
     bool print_only, verbose, release;               // -###, -v, --release
+    bool symbols;                                    // -g: names in fault reports
     bool no_libc, no_std_headers, has_unwind_tables; // -nostdlib ..., -nostdinc, -fexceptions
     bool has_inputs, deps, dep_target, dump_machine;
     bool linker_asks; // -Wl,--version and the like: a question for the linker
@@ -58,8 +59,12 @@ int compile_source(const struct options *o, const struct item *source, const cha
 // Links: objects[i] stands for items[i] where that is a source. Exit status.
 int link_program(const struct options *o, const char *const *objects, const char *tmp);
 
+// symbols.c: an object with the table of the functions in `program`, to be linked with it again.
+const char *symbols_object(const struct options *o, const char *program, const char *tmp);
+
 // Runs argv (NULL-terminated here) and waits: its exit status, as a shell has it. Honours -v, -###.
-int run(const struct options *o, struct list *argv);
+// `errors`: a file for what it says on standard error, or NULL.
+int run(const struct options *o, struct list *argv, const char *errors);
 
 // Adds the non-loaded section SECTION_MAP with the link map to the program: `lith size` reads it.
 // The name begins with .debug so that GNU strip takes it away, too.

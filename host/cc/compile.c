@@ -58,5 +58,5 @@ int compile_source(const struct options *o, const struct item *source, const cha
     if (source->language)
         list_add_all(&argv, (const char *const[]){"-x", source->language, NULL});
     list_add(&argv, source->word);
-    return run(o, &argv);
+    return run(o, &argv, NULL);
 }

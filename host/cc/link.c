@@ -17,6 +17,7 @@
 #define HIGH_PHYS    0x100000ull
 #define TABLE_SPAN   (2ull << 20) // bytes of the image that one of the script's page tables maps
 #define PAGE         4096ull
+#define TABLES_MAX   32 // 64 MiB, what the monitor takes
 #define MAP_READ_MAX (256u << 20)
 
 static bool any(const char *s, const char *const *words, bool prefix)
@@ -87,6 +88,7 @@ static bool is_meaningless(const char *w, bool *with_value)
                                         "--relax",
                                         "--no-relax",
                                         "--apply-dynamic-relocs",
+                                        "--pack-dyn-relocs=relr",
                                         NULL};
     static const char *const prefix[] = {"-rpath=",
                                          "--rpath=",
@@ -200,7 +202,7 @@ static uint64_t image_len(const char *program)
 }
 
 static int link_at(const struct options *o, const struct list *user, const char *output,
-                   const char *map, uint64_t phys, uint64_t tables)
+                   const char *map, const char *errors, uint64_t phys, uint64_t tables)
 {
     const char *lib = lib_dir();
     struct list argv = {0};
@@ -222,6 +224,7 @@ static int link_at(const struct options *o, const struct list *user, const char 
                                               "max-page-size=4096",
                                               "--build-id=sha1",
                                               "--pack-dyn-relocs=relr",
+                                              "--hash-style=sysv",
                                               "-static",
                                               "-T",
                                               xasprintf("%s/link.ld", lib),
@@ -248,13 +251,13 @@ static int link_at(const struct options *o, const struct list *user, const char 
     list_add(&argv, xasprintf("%s/liblith.a", lib));
     list_add(&argv, "--no-whole-archive");
     list_add(&argv, "--start-group");
-    if (!o->no_libc)
+    if (!o->no_libc) {
         list_add(&argv, xasprintf("%s/libc.a", lib));
-    if (!o->no_libc)
         list_add(&argv, xasprintf("%s/libnosys.a", lib));
+    }
     list_add(&argv, xasprintf("%s/libgcc.a", gcc_dir()));
     list_add(&argv, "--end-group");
-    int status = run(o, &argv);
+    int status = run(o, &argv, errors);
     free(argv.v);
     return status;
 }
@@ -267,7 +270,7 @@ static int link_relocatable(const struct options *o, const struct list *user, co
         list_add(&argv, xasprintf("-L%s", o->dirs.v[i]));
     for (size_t i = 0; i < user->n; i++)
         list_add(&argv, user->v[i]);
-    return run(o, &argv);
+    return run(o, &argv, NULL);
 }
 
 static void copy_map(const char *from, const char *to)
@@ -280,6 +283,20 @@ static void copy_map(const char *from, const char *to)
     if (r < 0)
         die("cannot write the link map %s: %s", to, strerror(-r));
     free(text);
+}
+
+// Shows what the linker said; true if all that it minds is the number of page tables.
+static bool tables_short(const char *errors, bool show)
+{
+    char *text;
+    size_t len;
+    if (file_read(AT_FDCWD, errors, MAP_READ_MAX, &text, &len) < 0)
+        return false;
+    bool few = strstr(text, "LITH_PVH_TABLES") != NULL;
+    if (show || !few)
+        (void)!write(2, text, len);
+    free(text);
+    return few;
 }
 
 int link_program(const struct options *o, const char *const *objects, const char *tmp)
@@ -296,24 +313,41 @@ int link_program(const struct options *o, const char *const *objects, const char
             "folder)",
             script, strerror(errno));
     char *map = strip && !wanted_map ? NULL : xasprintf("%s/map", tmp);
-    uint64_t phys = LOW_PHYS, tables = 1, need = 1;
-    int status;
+    char *errors = xasprintf("%s/errors", tmp);
+    uint64_t phys = LOW_PHYS, tables = 1;
+    bool named = false;
     for (int round = 0;; round++) {
-        status = link_at(o, &user, output, map, phys, tables);
-        if (status != 0 || o->print_only)
-            return status != 0;
-        uint64_t len = image_len(output);
-        uint64_t want = len > LOW_END - LOW_PHYS ? HIGH_PHYS : LOW_PHYS;
-        need = (len + TABLE_SPAN - 1) / TABLE_SPAN;
-        if ((phys >= want && tables >= need) || round == 3)
-            break;
-        // The tables are part of the image, too: room for those that the next round adds.
-        if (need > tables)
-            tables = (len + (need - tables) * PAGE + TABLE_SPAN - 1) / TABLE_SPAN;
+        int status = link_at(o, &user, output, map, errors, phys, tables);
+        if (o->print_only)
+            return 0;
+        if (tables_short(errors, round > 0) && status != 0 && round == 0) {
+            tables = TABLES_MAX; // links whatever can run, and then its size is known
+            phys = HIGH_PHYS;
+            continue;
+        }
+        if (status != 0)
+            return 1;
+        // Each table maps TABLE_SPAN, and takes two pages of it: one for the image's map, one for
+        // the direct map's.
+        uint64_t len = image_len(output), own = 2 * tables * PAGE, fit = TABLE_SPAN - 2 * PAGE;
+        uint64_t need = len > own ? (len - own + fit - 1) / fit : 1;
+        uint64_t want = len > LOW_END - LOW_PHYS ? HIGH_PHYS : phys;
+        bool enough = len <= tables * TABLE_SPAN;
+        if (phys == want && enough && tables <= need + 1) {
+            if (!o->symbols || o->release || strip || named)
+                break;
+            named = true; // once more, with the names of what is in it now
+            list_add(&user, symbols_object(o, output, tmp));
+            round = -1;
+            continue;
+        }
+        if (!enough && need <= tables)
+            need = tables + 1;
+        if (round == 4)
+            die("%s: the image does not settle at a size", output);
+        tables = need;
         phys = want;
     }
-    if (tables < need)
-        die("%s: the image does not settle at a size", output);
     if (wanted_map && strcmp(wanted_map, "-") != 0)
         copy_map(map, wanted_map);
     struct err e;

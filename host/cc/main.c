@@ -43,7 +43,8 @@ const char *lib_dir(void)
     static const char *dir;
     if (!dir) {
         const char *env = getenv("LITH_LIB");
-        dir = env && *env ? env : xasprintf("%s/../lib", exe_dir());
+        char *beside = xasprintf("%s/../lib", exe_dir()), *plain = realpath(beside, NULL);
+        dir = env && *env ? env : plain ? plain : beside;
     }
     return dir;
 }
@@ -82,10 +83,11 @@ static void print_command(const struct list *argv)
     fputc('\n', stderr);
 }
 
-int run(const struct options *o, struct list *argv)
+int run(const struct options *o, struct list *argv, const char *errors)
 {
     pid_t pid;
     int status;
+    posix_spawn_file_actions_t fa;
     list_add(argv, NULL);
     argv->n--;
     if (o->verbose)
@@ -93,7 +95,11 @@ int run(const struct options *o, struct list *argv)
     if (o->print_only)
         return 0;
     char **args = (char **)(uintptr_t)argv->v; // posix_spawnp does not change them
-    int error = posix_spawnp(&pid, args[0], NULL, NULL, args, environ);
+    posix_spawn_file_actions_init(&fa);
+    if (errors)
+        posix_spawn_file_actions_addopen(&fa, 2, errors, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    int error = posix_spawnp(&pid, args[0], &fa, NULL, args, environ);
+    posix_spawn_file_actions_destroy(&fa);
     if (error)
         die("cannot run %s: %s (apt-get install gcc lld)", args[0], strerror(error));
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
@@ -181,7 +187,7 @@ static int ask_linker(const struct options *o)
     for (size_t i = 0; i < o->item_count; i++)
         if (o->items[i].kind == ITEM_LINKER)
             list_add(&argv, o->items[i].word);
-    return run(o, &argv);
+    return run(o, &argv, NULL);
 }
 
 int main(int argc, char *argv[])

@@ -199,6 +199,8 @@ static bool is_replaced(const char *word)
 // Options that change what is done. True if `w` was one; those that gcc must see are added.
 static bool mode_option(struct options *o, const char *w)
 {
+    if (starts(w, "-g") && strncmp(w, "-gno-", 5) != 0) // gcc gets it, too; the last one counts
+        o->symbols = strcmp(w, "-g0") != 0;
     static const char *const compile[] = {"-c", "-S", "-E", "-M", "-MM", "-fsyntax-only", NULL};
     static const char *const no_libc[] = {"-nostdlib", "-nodefaultlibs", "-nolibc", NULL};
     if (one_of(w, compile)) {

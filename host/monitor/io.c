@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: ISC
 // The I/O thread. First it asks KVM for the machine, which takes as long as loading the kernel, so
-// the two are done side by side. Then it moves packets between the rings and the backend, and turns
-// SIGTERM and SIGINT into the guest's. While packets come it polls, and guest and monitor send each
-// other no wake-ups; after SPIN_NS without any it asks for doorbells and sleeps.
+// the two are done side by side, and touches memory ahead while the guest starts. Then it moves
+// packets between the rings and the backend, and turns SIGTERM and SIGINT into the guest's. While
+// packets come it polls, and guest and monitor send each other no wake-ups; after SPIN_NS without
+// any it asks for doorbells and sleeps.
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -17,6 +18,8 @@
 #define SPIN_NS      60000ull // longer than a guest takes to answer: it then needs no doorbell
 #define GRACE_NS     10000000000ull // from the signal to the end by force
 #define REPEAT_NS    200000000ull
+#define GROWTH_NS    200000ull   // how often a growing guest's memory is looked at
+#define GROWN_NS     10000000ull // how long it must not grow for that to stop
 #define IO_STACK_LEN (64 * 1024)
 
 static struct monitor *the_monitor; // for the signal handler
@@ -68,14 +71,15 @@ static bool wake_sleeper(struct monitor *m)
     return true;
 }
 
-// A guest that wakes from its doorbell looks at irq_pending, so it is spared the interrupt, which
-// is dear where ring 0 is not native: 15 us and an end-of-interrupt.
 static void interrupt_guest(struct monitor *m, unsigned device)
 {
-    if (m->ring == 3)
-        __atomic_fetch_or(&m->shared->irq_pending, 1ull << device, __ATOMIC_SEQ_CST);
-    if (!wake_sleeper(m))
+    if (m->ring != 3) {
         eventfd_signal(m->irq_fd[device]);
+        return;
+    }
+    __atomic_fetch_or(&m->shared->irq_pending, 1ull << device, __ATOMIC_SEQ_CST);
+    attention_post(m, LITH_VECTOR_DEVICE + device);
+    wake_sleeper(m);
 }
 
 // One turn of the network: true if anything moved.
@@ -106,12 +110,14 @@ static bool net_prepare_sleep(struct monitor *m)
     return sent || buffers;
 }
 
+// `deadline_ns` 0: none.
 static void sleep_for_work(struct monitor *m, uint64_t deadline_ns)
 {
     struct pollfd fds[] = {
         {.fd = m->stop_fd, .events = POLLIN},
         {.fd = -1, .events = POLLIN},
         {.fd = -1, .events = POLLIN},
+        {.fd = m->ring == 3 ? m->timer_fd : -1, .events = POLLIN},
         {.fd = -1, .events = POLLIN},
     };
     if (m->has_net) {
@@ -119,8 +125,8 @@ static void sleep_for_work(struct monitor *m, uint64_t deadline_ns)
         fds[1].fd = m->kick_fd[0];
         fds[2].fd = m->kick_fd[1];
         if (!m->net.backend_ended && (pending || !starved))
-            fds[3].fd = m->net_backend.fd;
-        fds[3].events = (short)((starved ? 0 : POLLIN) | (pending ? POLLOUT : 0));
+            fds[4].fd = m->net_backend.fd;
+        fds[4].events = (short)((starved ? 0 : POLLIN) | (pending ? POLLOUT : 0));
     }
     struct timespec timeout = {0};
     if (deadline_ns) {
@@ -130,7 +136,7 @@ static void sleep_for_work(struct monitor *m, uint64_t deadline_ns)
     }
     if (ppoll(fds, sizeof fds / sizeof fds[0], deadline_ns ? &timeout : NULL, NULL) <= 0)
         return;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         if (fds[i].revents)
             eventfd_drain(fds[i].fd);
 }
@@ -138,13 +144,15 @@ static void sleep_for_work(struct monitor *m, uint64_t deadline_ns)
 static void *io_main(void *arg)
 {
     struct monitor *m = arg;
-    uint64_t deadline_ns = 0, last_work_ns = 0;
+    uint64_t deadline_ns = 0, last_work_ns = 0, grown_ns;
     int handed = 0;
     uint64_t go;
     sigset_t stop;
     kvm_create(m);
     eventfd_signal(created_fd);
     (void)!read(go_fd, &go, sizeof go); // signals stay blocked: EINTR cannot happen
+    boot_populate(m);
+    grown_ns = now_ns();
     sigemptyset(&stop);
     sigaddset(&stop, SIGTERM);
     sigaddset(&stop, SIGINT);
@@ -155,13 +163,19 @@ static void *io_main(void *arg)
             handed = signals_seen;
             deadline_ns = now_ns() + GRACE_NS;
             __atomic_store_n(&m->shared->term_signal, (uint32_t)last_signal, __ATOMIC_SEQ_CST);
-            eventfd_signal(m->signal_irq_fd);
+            if (m->ring == 3)
+                attention_post(m, LITH_VECTOR_SIGNAL);
+            else
+                eventfd_signal(m->signal_irq_fd);
             wake_sleeper(m);
         }
         if (deadline_ns && now_ns() >= deadline_ns) {
             warn("the program did not end within 10 s of the signal: stopped by force");
             _exit(EXIT_KILLED);
         }
+        if (boot_populate(m))
+            grown_ns = now_ns();
+        uint64_t attention_ns = attention_serve(m, now_ns());
         if (m->has_net) {
             if (serve_net(m)) {
                 last_work_ns = now_ns();
@@ -175,7 +189,12 @@ static void *io_main(void *arg)
             if (net_prepare_sleep(m))
                 continue;
         }
-        sleep_for_work(m, deadline_ns);
+        uint64_t now = now_ns(), wake_ns = deadline_ns;
+        if (attention_ns && (!wake_ns || attention_ns < wake_ns))
+            wake_ns = attention_ns;
+        if (now - grown_ns < GROWN_NS && (!wake_ns || now + GROWTH_NS < wake_ns))
+            wake_ns = now + GROWTH_NS;
+        sleep_for_work(m, wake_ns);
     }
     return NULL;
 }

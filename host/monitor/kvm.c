@@ -44,18 +44,6 @@ enum virt host_virt(void)
     return VIRT_NONE;
 }
 
-void kvm_create(struct monitor *m)
-{
-    m->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-    if (m->kvm_fd < 0)
-        fatal("cannot open /dev/kvm: %s", strerror(errno));
-    do
-        m->vm_fd = kvm_ioctl(m->kvm_fd, KVM_CREATE_VM, NULL);
-    while (m->vm_fd < 0 && errno == EINTR);
-    if (m->vm_fd < 0)
-        fatal("KVM cannot create a machine: %s", strerror(errno));
-}
-
 static void vm_ioctl(struct monitor *m, unsigned long request, void *arg, const char *what)
 {
     if (kvm_ioctl(m->vm_fd, request, arg) < 0)
@@ -143,7 +131,7 @@ static struct kvm_segment segment(uint16_t selector, uint8_t type)
     };
 }
 
-static void set_registers(struct monitor *m)
+void kvm_set_registers(struct monitor *m)
 {
     const struct lith_note_tables *t = &m->kernel.tables;
     const struct kvm_segment none = {.unusable = 1};
@@ -213,21 +201,35 @@ static void set_interrupts(struct monitor *m)
     }
 }
 
-static void set_doorbells(struct monitor *m)
+// A local APIC is all that the guest has. Without the PIC and the I/O APIC, which nobody uses, four
+// registrations and their grace periods are saved.
+static void create_irqchip(struct monitor *m)
 {
-    for (unsigned i = 0; i < 2; i++) {
-        m->kick_fd[i] = make_eventfd();
-        struct kvm_ioeventfd doorbell = {
-            .addr = LITH_PORT_NOTIFY + 2 * i,
-            .len = 2,
-            .fd = m->kick_fd[i],
-            .flags = KVM_IOEVENTFD_FLAG_PIO,
-        };
-        vm_ioctl(m, KVM_IOEVENTFD, &doorbell, "KVM_IOEVENTFD");
-    }
+    struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP};
+    if (kvm_ioctl(m->vm_fd, KVM_ENABLE_CAP, &split) < 0)
+        vm_ioctl(m, KVM_CREATE_IRQCHIP, NULL, "KVM_CREATE_IRQCHIP");
 }
 
-void kvm_set_up(struct monitor *m)
+static int add_doorbell(struct monitor *m, unsigned port)
+{
+    int fd = make_eventfd();
+    struct kvm_ioeventfd doorbell = {
+        .addr = port,
+        .len = 2,
+        .fd = fd,
+        .flags = KVM_IOEVENTFD_FLAG_PIO,
+    };
+    vm_ioctl(m, KVM_IOEVENTFD, &doorbell, "KVM_IOEVENTFD");
+    return fd;
+}
+
+static void set_doorbells(struct monitor *m)
+{
+    for (unsigned i = 0; i < 2; i++)
+        m->kick_fd[i] = add_doorbell(m, LITH_PORT_NOTIFY + 2 * i);
+}
+
+static void set_memory(struct monitor *m)
 {
     for (unsigned i = 0; i < m->mem.count; i++) {
         const struct mem_region *r = &m->mem.region[i];
@@ -240,7 +242,10 @@ void kvm_set_up(struct monitor *m)
         };
         vm_ioctl(m, KVM_SET_USER_MEMORY_REGION, &slot, "KVM_SET_USER_MEMORY_REGION");
     }
-    vm_ioctl(m, KVM_CREATE_IRQCHIP, NULL, "KVM_CREATE_IRQCHIP");
+}
+
+static void create_cpu(struct monitor *m)
+{
     m->vcpu_fd = kvm_ioctl(m->vm_fd, KVM_CREATE_VCPU, NULL);
     if (m->vcpu_fd < 0)
         fatal("KVM cannot create a CPU: %s", strerror(errno));
@@ -251,17 +256,35 @@ void kvm_set_up(struct monitor *m)
     if (run == MAP_FAILED)
         fatal("KVM: cannot map the CPU's state: %s", strerror(errno));
     m->run = run;
+}
+
+// Several of these calls wait for an SRCU grace period, that is for kernel threads to get a CPU.
+void kvm_create(struct monitor *m)
+{
+    m->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    if (m->kvm_fd < 0)
+        fatal("cannot open /dev/kvm: %s", strerror(errno));
+    do
+        m->vm_fd = kvm_ioctl(m->kvm_fd, KVM_CREATE_VM, NULL);
+    while (m->vm_fd < 0 && errno == EINTR);
+    if (m->vm_fd < 0)
+        fatal("KVM cannot create a machine: %s", strerror(errno));
+    set_memory(m);
+    create_irqchip(m);
+    create_cpu(m);
     m->wake_fd = make_eventfd();
     if (m->has_net)
         set_doorbells(m);
-    set_interrupts(m);
+    if (m->ring == 3) // its interrupts are posted: attention.c
+        m->timer_fd = add_doorbell(m, LITH_PORT_TIMER);
+    else
+        set_interrupts(m);
     // Where ring 0 is not native (KVM-PVM) the CPUID calls cost 0.6 ms and change nothing for
     // ring 3.
     if (m->virt != VIRT_NONE) {
         set_cpuid(m);
         set_tsc(m);
     }
-    set_registers(m);
     int khz = kvm_ioctl(m->vcpu_fd, KVM_GET_TSC_KHZ, NULL);
     m->tsc_khz = khz > 0 ? (uint64_t)khz : 0;
     close(m->kvm_fd); // the machine's own descriptor stays: with it the irqfds would go
@@ -380,8 +403,10 @@ _Noreturn void kvm_run_guest(struct monitor *m)
 {
     for (;;) {
         if (kvm_ioctl(m->vcpu_fd, KVM_RUN, NULL) < 0) {
-            if (errno == EINTR || errno == EAGAIN)
+            if (errno == EINTR || errno == EAGAIN) {
+                attention_deliver(m);
                 continue;
+            }
             guest_fatal(m, "KVM_RUN: %s", strerror(errno));
         }
         switch (m->run->exit_reason) {

@@ -214,17 +214,18 @@ int main(int argc, char **argv)
         open_net(m, options.net);
     sandbox_drop_privileges();
     chart_mark("network, privileges");
+    boot_map(m, &options);
     io_start(m);
     boot_load(m, &options);
     chart_mark("kernel and boot block in memory");
     io_wait_created();
     chart_mark("KVM's machine (made beside that)");
-    kvm_set_up(m);
-    chart_mark("memory slots, interrupts, CPU");
+    kvm_set_registers(m);
+    attention_start(m);
     boot_finish(m);
     sandbox_enter(m);
     io_serve();
-    chart_mark("clocks, entropy, sandbox");
+    chart_mark("registers, clocks, entropy, sandbox");
     if (options.boot_chart)
         chart_print(m);
     kvm_run_guest(m);

@@ -205,7 +205,16 @@ bool net_receive_starved(const struct net_device *net);
 
 // --- the machine (boot.c, kvm.c, io.c, sandbox.c, main.c) ------------------------------------
 
-enum { STAT_WAITS, STAT_TRACES, STAT_CONSOLE_BYTES, STAT_RX, STAT_TX, STAT_RX_DROP, STAT_TX_DROP };
+enum {
+    STAT_WAITS,
+    STAT_TRACES,
+    STAT_CONSOLE_BYTES,
+    STAT_RX,
+    STAT_TX,
+    STAT_RX_DROP,
+    STAT_TX_DROP,
+    STAT_KICKS
+};
 
 // The CPU's hardware virtualization. With none, KVM is KVM-PVM: ring 3 runs natively, ring 0 does
 // not.
@@ -222,7 +231,7 @@ struct monitor {
     uint64_t kernel_base;
     struct lith_boot *boot;     // in guest memory: write only
     struct lith_shared *shared; // in guest memory: both sides write
-    gpa_t boot_gpa, pml4_gpa;
+    gpa_t boot_gpa, pml4_gpa, free_gpa;
     int kvm_fd, vm_fd, vcpu_fd;
     struct kvm_run *run;
     uint64_t tsc_khz;
@@ -232,12 +241,16 @@ struct monitor {
     unsigned dev_count;
     int irq_fd[LITH_BOOT_DEV_MAX]; // eventfd that raises the device's vector
     int signal_irq_fd;             // raises LITH_VECTOR_SIGNAL
+    int timer_fd;                  // ring 3: the guest's timer is due earlier
+    int vcpu_tid;                  // ring 3: the thread that runs the guest
     int wake_fd;                   // ends the vCPU's sleep at LITH_PORT_WAIT
     int stop_fd;                   // tells the I/O thread of a signal
     bool has_net;
     int kick_fd[2]; // net: receive, transmit
     struct net_backend net_backend;
-    struct net_device net; // I/O thread only
+    // I/O thread only.
+    struct net_device net;
+    gpa_t populated; // RAM is ready up to here
 };
 
 // What the command line says (main.c). Files are open before the capabilities go.
@@ -253,16 +266,27 @@ struct options {
 };
 
 // In the order of start; any failure ends the process.
+// attention.c: interrupts of a guest in ring 3 (abi/boot.h, struct lith_attention).
+#define KICK_SIGNAL SIGUSR1
+void attention_post(struct monitor *m, unsigned vector); // I/O thread
+// I/O thread, every turn: the timer, and a guest that did not look. When to come back at the latest
+// (CLOCK_MONOTONIC ns), or 0: no need.
+uint64_t attention_serve(struct monitor *m, uint64_t now_ns);
+void attention_start(struct monitor *m);   // vCPU thread, before it runs
+void attention_deliver(struct monitor *m); // vCPU thread, when a signal stopped the guest
 enum virt host_virt(void);
 void sandbox_drop_privileges(void); // before any thread: capabilities, new privileges, limits
+void boot_map(struct monitor *m, const struct options *options); // guest memory, empty
 void io_start(struct monitor *m);   // starts the I/O thread, which first calls kvm_create()
-void kvm_create(struct monitor *m); // opens KVM and creates the machine; I/O thread
-void boot_load(struct monitor *m, const struct options *options); // guest memory and what is in it
+void kvm_create(struct monitor *m); // the whole machine but its registers; I/O thread
+void boot_load(struct monitor *m, const struct options *options); // what is in the memory
 void io_wait_created(void);
-void kvm_set_up(struct monitor *m);          // memory slots, interrupts, vCPU, first registers
+void kvm_set_registers(struct monitor *m);
 void boot_finish(struct monitor *m);         // clocks and entropy, last of all
 void sandbox_enter(const struct monitor *m); // all threads: the system call filter
-void io_serve(void);                         // lets the I/O thread serve
+// I/O thread: has the host give the RAM that the guest will use next. True if there was any to do.
+bool boot_populate(struct monitor *m);
+void io_serve(void); // lets the I/O thread serve
 _Noreturn void kvm_run_guest(struct monitor *m);
 
 #endif

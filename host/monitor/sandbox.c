@@ -7,6 +7,7 @@
 #include <linux/filter.h>
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -55,13 +56,22 @@ void sandbox_enter(const struct monitor *m)
         BPF_JUMP(BPF_JMP | BPF_JA, 1, 0, 0),
         KILL,
         LOAD(nr),
-        SKIP_UNLESS(SYS_ioctl, 8), // KVM_RUN and KVM_GET_REGS on the vCPU
+        SKIP_UNLESS(SYS_ioctl, 10), // KVM_RUN, KVM_GET_REGS, in ring 3 KVM_SET_REGS on the vCPU
         LOAD(args[0]),
-        SKIP_UNLESS(m->vcpu_fd, 5),
+        SKIP_UNLESS(m->vcpu_fd, 7),
         LOAD(args[1]),
         SKIP_UNLESS(KVM_RUN, 1),
         ALLOW,
         SKIP_UNLESS(KVM_GET_REGS, 1),
+        ALLOW,
+        SKIP_UNLESS(m->ring == 3 ? KVM_SET_REGS : KVM_RUN, 1),
+        ALLOW,
+        KILL,
+        SKIP_UNLESS(SYS_tkill, 6), // in ring 3 the vCPU's thread, by its one signal
+        LOAD(args[0]),
+        SKIP_UNLESS(m->ring == 3 ? (uint32_t)m->vcpu_tid : UINT32_MAX, 3),
+        LOAD(args[1]),
+        SKIP_UNLESS(KICK_SIGNAL, 1),
         ALLOW,
         KILL,
         SKIP_UNLESS(SYS_readv, 4),

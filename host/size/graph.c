@@ -75,7 +75,14 @@ static int target_of(const struct model *m, int from, const struct symbol *s,
         if (piece >= 0 && m->pieces[piece].object == m->pieces[from].object)
             return piece;
     }
-    return model_piece(m, at); // strings that were merged lie elsewhere
+    // Strings that were merged lie elsewhere. A label where a named piece begins ends the one
+    // before.
+    int piece = model_piece(m, at),
+        before = label && s->bind != STB_LOCAL ? model_piece(m, at - 1) : -1;
+    if (before >= 0 && piece >= 0 && m->pieces[piece].addr == at &&
+        m->pieces[piece].name != s->name)
+        return before;
+    return piece;
 }
 
 static void read_edges(struct model *m, const struct section *s)

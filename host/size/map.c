@@ -244,8 +244,9 @@ static void totals(struct model *m)
     uint64_t end = 0, low = UINT64_MAX, high = 0, names = 11, count = 2, in_file = 0, known = 0;
     for (unsigned i = 0; i < elf->load_count; i++) {
         const Elf64_Phdr *ph = &elf->loads[i];
-        if (ph->p_offset + ph->p_filesz > end)
-            end = ph->p_offset + ph->p_filesz;
+        // strip moves segments together as far as their places in a page allow.
+        end += i == 0 ? ph->p_offset : (ph->p_vaddr - end) & 4095;
+        end += ph->p_filesz;
         if (ph->p_paddr < low)
             low = ph->p_paddr;
         if (ph->p_paddr + ph->p_memsz > high)

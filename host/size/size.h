@@ -119,9 +119,11 @@ void report_svg(const struct model *m, const char *program, struct buf *out);
 
 // "name+0xOFF" of the function at `offset` from the image's start; false if there is none.
 bool symbol_at(const struct elf *elf, uint64_t addr, const char **name, uint64_t *offset);
-// One line of a report with its addresses replaced; `base` is where the image was loaded, 0 if not
-// known yet (a line may say it).
-void symbolize_line(const struct elf *elf, const char *line, uint64_t *base, struct buf *out);
+// One line of a report with its addresses replaced; *base is where the image was loaded, 0 if not
+// known yet (a line may say it). `add_more` (or NULL) adds what is known of a link address.
+void symbolize_line(const struct elf *elf, const char *line, uint64_t *base,
+                    void (*add_more)(void *context, uint64_t link, struct buf *out), void *context,
+                    struct buf *out);
 
 int cmd_size(int argc, char *argv[]);
 int cmd_symbolize(int argc, char *argv[]);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: ISC
 // `lith symbolize`: addresses of a report become names. An address is absolute, as a report prints
 // it, or "kernel+0xOFF", counted from the image's start. Our monitor loads the image elsewhere at
-// every start, so absolute addresses need that place: a report's line "kernel_base 0x..." or
-// --base says it; else they are taken modulo the monitor's 2 MiB steps where that fits only once.
+// every start, so absolute addresses need that place. --base says it, or the report: in a line
+// "kernel_base 0x...", or where an address stands beside its offset ("ADDRESS  kernel+0xOFFSET").
+// Else they are taken modulo the monitor's 2 MiB steps where that fits only once.
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -31,23 +32,25 @@ static uint64_t link_base(const struct elf *elf, uint64_t *end)
 
 bool symbol_at(const struct elf *elf, uint64_t addr, const char **name, uint64_t *offset)
 {
-    const struct symbol *best = NULL;
+    // The symbol that covers the address; else the nearest one below, as labels have no size.
+    const struct symbol *covers = NULL, *below = NULL;
     for (size_t i = 0; i < elf->symbol_count; i++) {
         const struct symbol *s = &elf->symbols[i];
-        if ((s->type != STT_FUNC && s->type != STT_NOTYPE && s->type != STT_OBJECT) ||
+        bool function = s->type == STT_FUNC;
+        if ((!function && s->type != STT_NOTYPE && s->type != STT_OBJECT) ||
             s->section == SHN_UNDEF || s->section >= SHN_LORESERVE || *s->name == 0 ||
             strncmp(s->name, ".L", 2) == 0 || s->value > addr)
             continue;
-        if (s->size && addr - s->value >= s->size)
-            continue;
-        if (best == NULL || s->value > best->value ||
-            (s->value == best->value && s->type == STT_FUNC && best->type != STT_FUNC))
-            best = s;
+        const struct symbol **best = addr - s->value < s->size ? &covers : &below;
+        if (*best == NULL || s->value > (*best)->value ||
+            (s->value == (*best)->value && function && (*best)->type != STT_FUNC))
+            *best = s;
     }
-    if (best == NULL)
+    const struct symbol *found = covers ? covers : below;
+    if (found == NULL)
         return false;
-    *name = best->name;
-    *offset = addr - best->value;
+    *name = found->name;
+    *offset = addr - found->value;
     return true;
 }
 
@@ -100,24 +103,40 @@ static size_t address_at(const char *p, uint64_t *value)
     return prefix + n;
 }
 
-void symbolize_line(const struct elf *elf, const char *line, uint64_t *base, struct buf *out)
+// "kernel+0x1234" at p: the number of characters, and the link address or 0.
+static size_t offset_at(const struct elf *elf, const char *p, uint64_t *link, uint64_t *offset)
 {
-    uint64_t end, start = link_base(elf, &end), value;
+    uint64_t end, start = link_base(elf, &end);
+    size_t n = strncmp(p, "kernel+", 7) == 0 ? address_at(p + 7, offset) : 0;
+    *link = n > 0 && *offset < end - start ? start + *offset : 0;
+    return n > 0 ? n + 7 : 0;
+}
+
+void symbolize_line(const struct elf *elf, const char *line, uint64_t *base,
+                    void (*add_more)(void *context, uint64_t link, struct buf *out), void *context,
+                    struct buf *out)
+{
+    uint64_t value, link, offset;
     const char *said = strstr(line, "kernel_base ");
     if (said != NULL && address_at(said + 12, &value) > 0)
         *base = value;
     const char *keep = said ? said + 12 : NULL; // the base itself stays
     for (const char *p = line; *p;) {
         bool begins = p == line || !is_word(p[-1]);
-        size_t n = 0;
-        uint64_t link = 0;
-        if (begins && strncmp(p, "kernel+", 7) == 0 && (n = address_at(p + 7, &value)) > 0) {
-            link = value < end - start ? start + value : 0;
-            n += 7;
-        } else if (begins && (n = address_at(p, &value)) > 0) {
-            link = to_link(elf, value, *base);
+        size_t n = begins ? offset_at(elf, p, &link, &offset) : 0;
+        if (n == 0 && begins && p != keep && (n = address_at(p, &value)) > 0) {
+            // "ADDRESS  kernel+0xOFFSET": the second says where the first is, and so the base.
+            const char *next = p + n + strspn(p + n, " ");
+            if (offset_at(elf, next, &link, &offset) > 0 && value >= offset) {
+                *base = value - offset;
+                link = 0;
+            } else {
+                link = to_link(elf, value, *base);
+            }
         }
-        if (n > 0 && p != keep && add_symbol(elf, link, out)) {
+        if (n > 0 && add_symbol(elf, link, out)) {
+            if (*p == 'k' && add_more != NULL)
+                add_more(context, link, out);
             p += n;
             continue;
         }
@@ -130,18 +149,25 @@ void symbolize_line(const struct elf *elf, const char *line, uint64_t *base, str
 // --- file and line ---------------------------------------------------------------------------
 
 // " (FILE:LINE)" by addr2line, when the program has debug information and addr2line is there.
-static void add_source(const char *program, const struct elf *elf, uint64_t link, struct buf *out)
+struct source {
+    const char *program;
+    const struct elf *elf;
+};
+
+static void add_source(void *context, uint64_t link, struct buf *out)
 {
+    const struct source *source = context;
     char address[24];
     struct buf said = {0};
     struct err e;
-    if (link == 0 || exe_section(elf, ".debug_line") == NULL)
+    if (link == 0 || exe_section(source->elf, ".debug_line") == NULL)
         return;
     snprintf(address, sizeof(address), "0x%llx", (unsigned long long)link);
-    const char *argv[] = {"addr2line", "-e", program, address, NULL};
+    const char *argv[] = {"addr2line", "-e", source->program, address, NULL};
     if (program_run(argv, "binutils", &said, &e) == 0 && said.data && said.data[0] != '?') {
         said.data[strcspn(said.data, "\n (")] = 0;
-        buf_printf(out, " (%s)", said.data);
+        if (strstr(said.data, ":?") == NULL)
+            buf_printf(out, " (%s)", said.data);
     }
     buf_free(&said);
 }
@@ -164,18 +190,19 @@ static int one_address(const char *program, const struct elf *elf, const char *t
     struct buf out = {0};
     if (!add_symbol(elf, link, &out))
         buf_puts(&out, "?");
-    add_source(program, elf, link, &out);
+    add_source(&(struct source){program, elf}, link, &out);
     printf("%s %s\n", text, out.data);
     buf_free(&out);
     return 0;
 }
 
-static void whole_report(const struct elf *elf, uint64_t base)
+static void whole_report(const char *program, const struct elf *elf, uint64_t base)
 {
+    struct source source = {program, elf};
     static char line[LINE_MAX_];
     while (fgets(line, sizeof(line), stdin) != NULL) {
         struct buf out = {0};
-        symbolize_line(elf, line, &base, &out);
+        symbolize_line(elf, line, &base, add_source, &source, &out);
         fputs(out.data ? out.data : "", stdout);
         buf_free(&out);
     }
@@ -218,7 +245,7 @@ int cmd_symbolize(int argc, char *argv[])
         for (int i = optind + 1; r == 0 && i < argc; i++)
             r = one_address(program, &elf, argv[i], base, &e);
         if (r == 0 && optind + 1 == argc)
-            whole_report(&elf, base);
+            whole_report(program, &elf, base);
         exe_close(&elf);
     }
     free(data);

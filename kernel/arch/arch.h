@@ -54,12 +54,17 @@ static inline struct cpu *this_cpu(void)
 #endif
 }
 
-// --- threads: what the CPU keeps of one that does not run ---
+// --- threads: what the CPU keeps of one that does not run. First in struct thread; offsets of the
+// last fields are known to assembly ---
+#define ARCH_CALLS_KEPT 16 // a power of two
+#define ARCH_CALL_NONE  0xffff
 struct arch_thread {
     uint64_t rsp;     // kernel stack pointer while switched out
     uint64_t fs_base; // the program's thread pointer
     void *fpu;        // XSAVE/FXSAVE area (64-byte aligned), or NULL for kernel threads
     uint64_t kstack_top;
+    uint32_t calls_at;               // 32: ring of the last call numbers, for fault reports
+    uint16_t calls[ARCH_CALLS_KEPT]; // 36
 };
 // Bytes and initial content of an FPU area; area is arch_fpu_size() bytes, 64-byte aligned.
 size_t arch_fpu_size(void);
@@ -74,11 +79,16 @@ void arch_switch(struct arch_thread *from, struct arch_thread *to);
 // Leaves the kernel into a program with these registers; never returns. Runs the way-out work
 // first.
 void arch_enter_user(const struct regs *r) __attribute__((noreturn));
-// The registers with which the current thread entered the kernel (top of its kernel stack).
+// The registers with which the current thread entered the kernel (top of its kernel stack). Those
+// that C keeps (rbx, rbp, r12 to r15) are there only on the way out, after traps, and in
+// SYSCALL_REGS calls.
 struct regs *arch_user_regs(void);
 // A gate frame (cs == 0) restores no rcx, r11 and flags. Whoever changes registers other than rax
 // in one, or shows one to the program (signals, sigreturn, exec), makes it full first.
 void arch_regs_make_full(struct regs *r);
+// The program may not have its stack any more when the call is over (munmap): the way out must not
+// touch it.
+void arch_regs_stack_gone(struct regs *r);
 // Gives the result of a kernel call: rax, and in a full frame the flags of `cmp $-4096,%rax` that
 // form B call sites (abi/gate.h) look at.
 void arch_regs_set_result(struct regs *r, uint64_t result);
@@ -137,7 +147,9 @@ bool arch_random64(uint64_t *out); // RDSEED or RDRAND; false: the CPU has neith
 
 // Binary mode: makes the gates of rewritten programs (abi/gate.h) work, and raw `syscall` where the
 // ring allows it. Returns the two pages of pointers that belong at LITH_GATE_TABLE, read-only.
-uint64_t arch_gates_init(void);
+// `calls`: the functions by number, NULL where there is none; what is not there goes to
+// arch_syscall_hook.
+uint64_t arch_gates_init(long (*const *calls)(long, long, long, long, long, long), unsigned count);
 // Descriptor tables become read-only; protect() changes the pages.
 void arch_protect_tables(void (*protect)(uint64_t va, uint64_t len));
 
@@ -152,8 +164,8 @@ extern void (*arch_user_exception_hook)(unsigned vector, uint64_t error, uint64_
 // A kernel call. regs->orig_rax is the number (in link mode r11 the function); the result goes to
 // regs->rax.
 extern void (*arch_syscall_hook)(struct regs *r);
-// Link mode: a call's result says that it may have to be made again.
-extern void (*link_restart_hook)(struct regs *r);
+// A call's result says that it may have to be made again.
+extern void (*arch_restart_hook)(struct regs *r);
 // Work on the way out to a program: pending interrupts, rescheduling, signals. In kernel mode.
 extern void (*arch_exit_hook)(struct regs *r);
 // A fault of the kernel itself that nothing expected: reports it, never returns. Set by core.

@@ -27,6 +27,7 @@ struct net_hdr {
 compile_assert(net_hdr_is_12_bytes, sizeof(struct net_hdr) == 12);
 
 #define RX_RING         256
+#define RX_START        32 // buffers at first: each touches memory that a quiet instance saves
 #define RX_BUDGET       64 // packets a poll hands up before others get their turn
 #define REFILL_RETRY_NS (10 * NSEC_PER_MSEC)
 #define TX_PIECES       20 // descriptors one packet may take: 64 KiB in 4 KiB pieces, and headers
@@ -38,7 +39,8 @@ struct virtio_net {
     struct virtio_dev vdev;
     struct virtq rx, tx;
     struct ktimer refill;
-    unsigned rx_target; // buffers kept in the receive ring: fewer in small instances
+    unsigned rx_target; // buffers kept in the receive ring: doubles with batches that take half
+    unsigned rx_most;   // ... up to this: fewer in small instances
 };
 
 static struct pktbuf *alloc_rx(void)
@@ -160,6 +162,8 @@ static bool net_poll(struct poller *poller)
         }
     }
     if (count) {
+        if (count >= n->rx_target / 2)
+            n->rx_target = MIN(n->rx_target * 2, n->rx_most);
         fill_rx(n);
         n->dev.receive_done(&n->dev);
     } else if (n->rx.free_count > n->rx.size - n->rx_target) {
@@ -250,7 +254,8 @@ static int net_probe(unsigned i, struct virtio_net *n)
         return e;
     // 2 KiB a buffer: an eighth of the memory at most, at least 16 for a burst.
     uint64_t share = plat_info.ram_total / 32 / 2048;
-    n->rx_target = (unsigned)(share < 16 ? 16 : MIN(share, (uint64_t)n->rx.size));
+    n->rx_most = (unsigned)(share < 16 ? 16 : MIN(share, (uint64_t)n->rx.size));
+    n->rx_target = MIN(n->rx_most, (unsigned)RX_START);
     n->dev.transmit = net_transmit;
     n->dev.flush = net_flush;
     n->dev.room = net_room;

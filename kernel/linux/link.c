@@ -199,7 +199,7 @@ int link_init(void)
     kernel_run = run;
     arch_user_end = LITH_KERNEL_CEIL; // what is linked with the kernel is no stranger's memory
     arch_syscall_hook = call_again;
-    link_restart_hook = result_restarts;
+    arch_restart_hook = result_restarts;
     report_thread_name = program_name;
     if (!sched_signal_hook)
         sched_signal_hook = outside_ends;

@@ -12,7 +12,7 @@ __asm__(".pushsection .text.gates.syscall,\"ax\",@progbits\n\t"
         "gate_syscall:\n\t"
         "mov %rdi,%rax\n\tmov %rsi,%rdi\n\tmov %rdx,%rsi\n\tmov %rcx,%rdx\n\t"
         "mov %r8,%rcx\n\tmov %r9,%r8\n\tmov 8(%rsp),%r9\n\t"
-        "lea link_numbered(%rip),%r11\n\tjmp link_gate\n\t"
+        "lea link_numbered(%rip),%r11\n\tjmp link_gate_full\n\t"
         ".size gate_syscall,.-gate_syscall\n\t.popsection");
 
 long link_unknown(void);

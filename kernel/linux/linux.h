@@ -18,21 +18,26 @@
 // SYSCALL_QUICK: for calls that only read a field, touch no lock and no program memory: in link
 // mode they are called as they are, without a gate.
 #ifdef LITH_HOSTED // unit tests call sys_<name> themselves
-#define SYSCALL_GATE(nr, name)
+#define SYSCALL_GATE(nr, name, gate)
 #define SYSCALL_ALIAS(name)
 #else
 // Link mode's way in (docs/link-mode.md): a section of its own, so that it goes where nobody calls
 // it.
-#define SYSCALL_GATE(nr, name)                                                         \
+#define SYSCALL_GATE(nr, name, gate)                                                   \
     __asm__(".pushsection .text.gates." #name ",\"ax\",@progbits\n\t"                  \
             ".globl gate_" #name "\n\t.type gate_" #name ",@function\n"                \
             "gate_" #name ":\n\tmov $" #nr ",%eax\n\tlea sys_" #name "(%rip),%r11\n\t" \
-            "jmp link_gate\n\t.size gate_" #name ",.-gate_" #name "\n\t.popsection");
+            "jmp " #gate "\n\t.size gate_" #name ",.-gate_" #name "\n\t.popsection");
 #define SYSCALL_ALIAS(name) __asm__(".globl gate_" #name "\n\t.set gate_" #name ", sys_" #name);
 #endif
-#define SYSCALL(nr, name, ...)    \
-    SYSCALL_GATE(nr, name)        \
-    long sys_##name(__VA_ARGS__); \
+#define SYSCALL(nr, name, ...)        \
+    SYSCALL_GATE(nr, name, link_gate) \
+    long sys_##name(__VA_ARGS__);     \
+    long sys_##name(__VA_ARGS__)
+// SYSCALL_REGS: for calls that look at all registers of the program (arch_user_regs).
+#define SYSCALL_REGS(nr, name, ...)        \
+    SYSCALL_GATE(nr, name, link_gate_full) \
+    long sys_##name(__VA_ARGS__);          \
     long sys_##name(__VA_ARGS__)
 #define SYSCALL_QUICK(nr, name, ...) \
     SYSCALL_ALIAS(name)              \

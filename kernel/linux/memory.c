@@ -103,13 +103,23 @@ SYSCALL(9, mmap, uint64_t addr, uint64_t len, int prot, int flags, int fd, uint6
     return at;
 }
 
+// A thread may take away the stack that it runs on (the end of a detached one does).
+static void mind_stack(uint64_t addr, uint64_t len)
+{
+    struct regs *r = arch_user_regs();
+    if (r->rsp - 8 - addr < len)
+        arch_regs_stack_gone(r);
+}
+
 SYSCALL(11, munmap, uint64_t addr, uint64_t len)
 {
+    mind_stack(addr, len);
     return mm_unmap(space(), addr, len);
 }
 
 SYSCALL(10, mprotect, uint64_t addr, uint64_t len, int prot)
 {
+    mind_stack(addr, len);
     // PROT_GROWSDOWN extends the change to the start of a growing stack: glibc asks for it when a
     // library wants an executable stack, which W^X refuses anyway.
     return mm_protect(space(), addr, len, prot);
@@ -117,6 +127,7 @@ SYSCALL(10, mprotect, uint64_t addr, uint64_t len, int prot)
 
 SYSCALL(25, mremap, uint64_t old, uint64_t old_len, uint64_t new_len, int flags, uint64_t new_addr)
 {
+    mind_stack(old, old_len);
     return mm_remap(space(), old, old_len, new_len, flags, new_addr);
 }
 

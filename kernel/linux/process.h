@@ -82,8 +82,6 @@ struct linux_thread {
     // restart of interrupted calls (ERESTARTSYS family, see signal.c)
     bool restarting; // the call is made again after ERESTART_RESTARTBLOCK
     uint64_t restart_deadline;
-    unsigned last_calls_at;
-    uint16_t last_calls[16]; // ring of the last call numbers, for fault reports
 };
 
 static inline struct linux_thread *current_lt(void)

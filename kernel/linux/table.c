@@ -71,11 +71,14 @@ __attribute__((noinline, cold)) long syscall_unknown(const struct regs *r)
     return -ENOSYS;
 }
 
+// For calls that come by a trap, or are made again; gate.S does the same for those that come by a
+// gate.
 static void syscall_dispatch(struct regs *r)
 {
     unsigned long nr = r->orig_rax;
-    struct linux_thread *t = current_lt();
-    t->last_calls[t->last_calls_at++ % ARRAY_LEN(t->last_calls)] = (uint16_t)nr;
+    struct arch_thread *a = &thread_current()->arch;
+    a->calls[a->calls_at] = (uint16_t)nr;
+    a->calls_at = (a->calls_at + 1) % ARCH_CALLS_KEPT;
     if (unlikely(nr >= LITH_GATE_ENTRIES || !syscall_table[nr])) {
         r->rax = (uint64_t)syscall_unknown(r);
         return;
@@ -84,23 +87,28 @@ static void syscall_dispatch(struct regs *r)
                                          (long)r->r8, (long)r->r9);
     // Kernel-internal results must not reach the program: signal.c turns them into others.
     if (unlikely((long)r->rax <= -ERESTARTSYS && (long)r->rax >= -ERESTART_RESTARTBLOCK))
-        thread_add_user_work(t->thread);
+        thread_add_user_work(thread_current());
+}
+
+static void call_restarts(struct regs *r)
+{
+    (void)r;
+    thread_add_user_work(thread_current());
 }
 
 static void log_last_calls(void)
 {
-    struct thread *thread = this_cpu()->current;
-    struct linux_thread *t = thread ? thread->linux_thread : NULL;
-    if (!t)
-        return;
+    struct thread *t = this_cpu()->current;
     char line[512];
     size_t at = 0;
-    unsigned n = MIN(t->last_calls_at, (unsigned)ARRAY_LEN(t->last_calls));
+    if (!t || !t->linux_thread)
+        return;
     line[0] = '\0';
-    for (unsigned i = n; i > 0 && at < sizeof(line); i--)
-        at += (size_t)lib_snprintf(
-            line + at, sizeof(line) - at, " %s",
-            syscall_name(t->last_calls[(t->last_calls_at - i) % ARRAY_LEN(t->last_calls)]));
+    for (unsigned i = 0; i < ARCH_CALLS_KEPT && at < sizeof(line); i++) {
+        uint16_t nr = t->arch.calls[(t->arch.calls_at + i) % ARCH_CALLS_KEPT];
+        if (nr != ARCH_CALL_NONE)
+            at += (size_t)lib_snprintf(line + at, sizeof(line) - at, " %s", syscall_name(nr));
+    }
     log_error("last kernel calls:%s", line);
 }
 
@@ -115,10 +123,11 @@ static const char *current_program_name(void)
 int syscall_table_install(void)
 {
     uint64_t pa;
-    if (!plat_query(arch_gates_init(), &pa, NULL) ||
+    if (!plat_query(arch_gates_init(syscall_table, LITH_GATE_ENTRIES), &pa, NULL) ||
         plat_map(LITH_GATE_TABLE, pa, 2 * PAGE_SIZE, PLAT_READ))
         return -ENOMEM;
     arch_syscall_hook = syscall_dispatch;
+    arch_restart_hook = call_restarts;
     report_last_calls = log_last_calls;
     if (!report_thread_name)
         report_thread_name = current_program_name;

@@ -91,6 +91,7 @@ int linux_thread_create(struct process *p, struct linux_thread **out, void (*fn)
         thread_discard(t->thread); // frees t
         return err;
     }
+    memset(t->thread->arch.calls, 0xff, sizeof(t->thread->arch.calls)); // ARCH_CALL_NONE
     list_add_tail(&t->in_process, &p->threads);
     p->thread_count++;
     *out = t;
@@ -214,15 +215,15 @@ static long clone_thread(const struct clone_request *c)
     return tid;
 }
 
-SYSCALL(56, clone, unsigned long flags, unsigned long stack, uint32_t *parent_tid,
-        uint32_t *child_tid, unsigned long tls)
+SYSCALL_REGS(56, clone, unsigned long flags, unsigned long stack, uint32_t *parent_tid,
+             uint32_t *child_tid, unsigned long tls)
 {
     struct clone_request c = {flags & ~(uint64_t)CSIGNAL, stack, tls, parent_tid, child_tid};
 
     return clone_thread(&c);
 }
 
-SYSCALL(435, clone3, struct clone_args *user_args, size_t size)
+SYSCALL_REGS(435, clone3, struct clone_args *user_args, size_t size)
 {
     struct clone_args a = {0};
     struct clone_request c;
@@ -256,12 +257,12 @@ SYSCALL(435, clone3, struct clone_args *user_args, size_t size)
     return clone_thread(&c);
 }
 
-SYSCALL(57, fork, void)
+SYSCALL_REGS(57, fork, void)
 {
     return refuse_process("fork");
 }
 
-SYSCALL(58, vfork, void)
+SYSCALL_REGS(58, vfork, void)
 {
     return refuse_process("vfork");
 }
@@ -273,12 +274,12 @@ SYSCALL_QUICK(186, gettid, void)
 
 SYSCALL_QUICK(39, getpid, void)
 {
-    return current_process()->pid;
+    return process_init->pid;
 }
 
 SYSCALL_QUICK(110, getppid, void)
 {
-    return current_process()->ppid;
+    return process_init->ppid; // there is one process
 }
 
 SYSCALL(218, set_tid_address, uint32_t *uaddr)

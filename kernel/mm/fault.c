@@ -45,7 +45,7 @@ static int map_page(struct mm_space *s, uint64_t va, uint64_t pa, unsigned right
 // Anonymous pages for the holes in [start, end), as long as memory is plenty.
 static void anon_ahead(struct mm_space *s, struct vm_area *a, uint64_t start, uint64_t end)
 {
-    unsigned rights = area_rights(a) | PLAT_CLEAN, now;
+    unsigned rights = area_rights(a), now;
     uint64_t pa;
     for (uint64_t va = start; va < end; va += PAGE_SIZE) {
         if (plat_query(va, &pa, &now))
@@ -300,32 +300,47 @@ int mm_populate(struct mm_space *s, uint64_t addr, uint64_t len, bool write)
     return 0;
 }
 
-// Under memory pressure: pages that were mapped ahead and never written are still zero. (On several
-// CPUs the translation would have to be flushed before the dirty bit is believed.)
+static bool page_is_zero(uint64_t pa)
+{
+    const uint64_t *word = pa_to_va(pa), *end = word + PAGE_SIZE / sizeof(*word);
+    while (word < end && *word == 0)
+        word++;
+    return word == end;
+}
+
+// Under memory pressure: pages that were mapped ahead and are still zero go, whether they were used
+// or not. (On several CPUs the translation would have to go before the look.) Dirty bits would tell
+// the same, but where KVM shadows the page tables, as below ring 3, clear ones are dear: KVM maps
+// the neighbours of a touched page only if they have accessed and dirty set.
 size_t mm_reclaim_ahead(size_t pages)
 {
     struct mm_space *s = mm_current;
     size_t freed = 0;
     uint64_t pa;
     unsigned now;
-    bool dirty;
     if (!s || s->lock.locked)
         return 0;
     spin_lock(&s->lock);
     for (struct vm_area *a = area_find(s, 0); a && freed < pages; a = area_next(a)) {
         if (a->obj)
             continue;
-        for (uint64_t va = plat_next_mapped(a->start, a->end); va < a->end && freed < pages;
+        uint64_t run = a->start, run_end = run; // pages to go: one TLB flush for all
+        for (uint64_t va = plat_next_mapped(a->start, a->end);
+             va < a->end && freed + ((run_end - run) >> PAGE_SHIFT) < pages;
              va = plat_next_mapped(va + PAGE_SIZE, a->end)) {
             struct page *p = plat_query(va, &pa, &now) ? page_of(pa) : NULL;
             if (!p || !p->ahead)
                 continue;
-            if (!plat_test_clear_dirty(va, &dirty) || dirty) {
-                p->ahead = false;
+            p->ahead = page_is_zero(pa);
+            if (!p->ahead)
                 continue;
+            if (va != run_end) {
+                freed += space_zap(s, run, run_end);
+                run = va;
             }
-            freed += space_zap(s, va, va + PAGE_SIZE);
+            run_end = va + PAGE_SIZE;
         }
+        freed += space_zap(s, run, run_end);
     }
     spin_unlock(&s->lock);
     return freed;

@@ -22,7 +22,7 @@ struct page {
     uint8_t state;
     uint8_t order; // of a free block
     bool zero;     // free and known to hold zeroes
-    bool ahead;    // mapped ahead of need and zero then: reclaimable while not dirty
+    bool ahead;    // mapped ahead of need and zero then: reclaimable while it still is
     union {
         struct {
             uint32_t next, prev; // page numbers; 0: none

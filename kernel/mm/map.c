@@ -238,9 +238,6 @@ static void reprotect(struct vm_area *a, uint64_t start, uint64_t end)
         unsigned want = fault_rights(a, pa, now);
         if (want == now)
             continue;
-        struct page *p = page_of(pa);
-        if (p)
-            p->ahead = false; // new rights do not keep the dirty bit
         if (run_end == run || want != run_rights || va != run_end) {
             if (run_end > run)
                 plat_protect(run, run_end - run, run_rights);

@@ -96,6 +96,8 @@ static uint64_t carve(unsigned order, bool *zero)
         if (pfn + (1ul << order) > r->end)
             continue;
         r->next = pfn + (1ul << order);
+        if (plat_info.ram_mark)
+            __atomic_store_n(plat_info.ram_mark, r->next << PAGE_SHIFT, __ATOMIC_RELAXED);
         for (uint64_t n = skipped; n < r->next; n++)
             r->pages[n - r->first] = (struct page){.state = PG_FREE_TAIL};
         free_pages -= r->next - skipped; // buddy_free counts the skipped ones again

@@ -23,9 +23,6 @@ static int move_pages(uint64_t from, uint64_t to, uint64_t len, uint64_t *moved)
          va = plat_next_mapped(va + PAGE_SIZE, end)) {
         if (!plat_query(va, &pa, &prot))
             continue;
-        struct page *p = page_of(pa);
-        if (p)
-            p->ahead = false; // the new translation's dirty bit does not tell the page's past
         rc = plat_map(to + (va - from), pa, PAGE_SIZE, prot);
         if (!rc)
             *moved = va + PAGE_SIZE - from;

@@ -195,6 +195,13 @@ void arp_send(struct net_if *nif, uint32_t next_hop, struct pktbuf *p)
     }
 }
 
+void arp_prepare(struct net_if *nif, uint32_t next_hop)
+{
+    struct arp_entry *e = arp_find(next_hop, true, nif);
+    if (e->state == ARP_ASKING && !e->asked)
+        arp_ask(e);
+}
+
 static void arp_retry(struct ktimer *t)
 {
     bool again = false;

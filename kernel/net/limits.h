@@ -60,6 +60,8 @@
 #define TCP_RTO_MAX_US     120000000u
 #define TCP_DELACK_NS      (40 * NSEC_PER_MSEC)  // RFC 9293 section 3.8.6.3: below 500 ms
 #define TCP_CORK_NS        (200 * NSEC_PER_MSEC) // tcp(7), TCP_CORK
+#define TCP_EARLY_NS       (100 * NSEC_PER_MSEC) // from the start: a SYN waits for its listener
+#define TCP_EARLY_MAX      16                    // so many may wait
 #define TCP_2MSL_NS        (60 * NSEC_PER_SEC)   // as Linux
 #define TCP_FIN_WAIT2_NS   (60 * NSEC_PER_SEC)
 #define TCP_SYN_RETRIES    6

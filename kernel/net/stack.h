@@ -103,6 +103,7 @@ bool rate_ok(struct rate_limit *r, uint32_t per_s);
 void arp_input(struct net_if *nif, struct pktbuf *p);
 // Sends an IP packet to a neighbour, now or when its address is known. Takes p.
 void arp_send(struct net_if *nif, uint32_t next_hop, struct pktbuf *p);
+void arp_prepare(struct net_if *nif, uint32_t next_hop); // asks for what arp_send() will need
 void arp_announce(struct net_if *nif);
 void arp_flush(struct net_if *nif);
 

@@ -3,7 +3,7 @@
 //   tcp_sock.c    what programs call            tcp_table.c   four-tuples, TIME_WAIT, timers' home
 //   tcp_input.c   segments arrive               tcp_listen.c  half-open connections, cookies,
 //   accept tcp_ack.c     acknowledgements, RTT, congestion, recovery tcp_output.c  segments leave
-//   tcp_timer.c   retransmission, probes, keepalive
+//   tcp_timer.c   retransmission, probes, keepalive          tcp_early.c   before anybody listens
 #ifndef LITH_NET_TCP_H
 #define LITH_NET_TCP_H
 
@@ -267,6 +267,11 @@ struct tcp_sock *tcp_find_listener(uint32_t laddr, uint16_t lport);
 void tcp_listen_stop(struct tcp_sock *l);
 void tcp_syn_free(struct tcp_syn *sy);
 void tcp_established(struct tcp_sock *t); // common part of both openings
+
+// --- tcp_early.c ---
+// A SYN that finds no listener: true if it waits for one (takes p).
+bool tcp_early_hold(const struct tcp_seg *seg, struct pktbuf *p);
+void tcp_early_release(void); // there is a new listener
 
 // --- tcp_ack.c ---
 // Acknowledgement of a segment in the window. False: the segment is to be dropped.

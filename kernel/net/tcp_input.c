@@ -134,6 +134,8 @@ void tcp_input(const struct ip_info *info, struct pktbuf *p)
     struct tcp_sock *l = tcp_find_listener(seg.laddr, seg.lport);
     if (l)
         tcp_listen_input(l, &seg, p);
+    else if (tcp_early_hold(&seg, p))
+        return;
     else
         tcp_send_rst_for(&seg);
     pkt_free(p);

@@ -389,6 +389,7 @@ int tcp_listen(struct sock *s, int backlog)
             want = MAX(want, 1u);
             t->backlog = MIN(want, limit);
             t->state = TCPS_LISTEN;
+            tcp_early_release();
         }
     }
     net_unlock();

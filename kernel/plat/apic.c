@@ -50,6 +50,10 @@ void lapic_timer_start(uint32_t count)
 void plat_timer_set(uint64_t deadline_ns)
 {
     static bool armed;
+    if (plat_machine->timer_set) {
+        plat_machine->timer_set(deadline_ns);
+        return;
+    }
     if (!lapic)
         return;
     if (deadline_ns == DEADLINE_NEVER) {
@@ -66,7 +70,7 @@ void plat_timer_set(uint64_t deadline_ns)
 
 void plat_irq_done(uint64_t pending)
 {
-    for (; pending; pending &= pending - 1)
+    for (; pending && lapic; pending &= pending - 1)
         lapic_eoi();
 }
 

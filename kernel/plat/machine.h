@@ -10,6 +10,7 @@ struct plat_machine {
     void (*exit)(int status); // may return if the machine could not be stopped
     void (*wait)(uint64_t deadline_ns);
     int (*take_signal)(void);
+    void (*timer_set)(uint64_t deadline_ns); // NULL: by the local APIC
 };
 extern const struct plat_machine *plat_machine; // chosen at start
 extern const struct plat_machine machine_kvm, machine_pvh;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: ISC
 // The address space: 4-level page tables (Intel SDM volume 3, 4.5), written through the direct map.
 // New translations need no TLB flush; changed and removed ones do: single pages up to
-// FLUSH_SINGLE_MAX, the whole TLB beyond. No TLB holds a translation whose accessed bit is clear
-// (SDM volume 3, 4.8), so those of pages that were mapped ahead and never used need none either.
+// FLUSH_SINGLE_MAX, the whole TLB beyond. No TLB holds a translation that was not present.
 #include <asm/errno.h>
 #include "arch/x86_64/x86.h"
 #include "plat/machine.h"
@@ -37,13 +36,12 @@ static unsigned index_at(uint64_t va, unsigned level)
 
 static uint64_t bits_of(unsigned prot)
 {
-    // Accessed and dirty from the start unless somebody wants to know: the CPU need not set them.
-    uint64_t b = prot & PLAT_CLEAN ? PTE_U : PTE_U | PTE_A;
+    uint64_t b = PTE_U | PTE_A; // accessed and dirty from the start: the CPU need not set them
     if (!prot)
         return b | PTE_NX; // not present
     b |= PTE_P;
     if (prot & PLAT_WRITE)
-        b |= prot & PLAT_CLEAN ? PTE_W : PTE_W | PTE_D;
+        b |= PTE_W | PTE_D;
     if (!(prot & PLAT_EXEC))
         b |= PTE_NX;
     if (prot & PLAT_UNCACHED)
@@ -97,7 +95,7 @@ static void flush_range(uint64_t va, uint64_t len)
 
 static bool may_be_cached(uint64_t entry)
 {
-    return (entry & (PTE_P | PTE_A)) == (PTE_P | PTE_A);
+    return entry & PTE_P;
 }
 
 int plat_map(uint64_t va, uint64_t pa, uint64_t len, unsigned prot)
@@ -235,17 +233,6 @@ uint64_t plat_next_mapped(uint64_t va, uint64_t end)
         a = next;
     }
     return end;
-}
-
-bool plat_test_clear_dirty(uint64_t va, bool *dirty)
-{
-    uint64_t *e = walk(va, false);
-    if (!e || !(*e & PTE_P))
-        return false;
-    *dirty = *e & PTE_D;
-    *e &= ~(PTE_D | PTE_A);
-    arch_flush_tlb_page(va);
-    return true;
 }
 
 void *plat_map_device(uint64_t pa, uint64_t len)

@@ -32,6 +32,7 @@ struct plat_info {
     uint64_t root_pa, root_len; // the EROFS file (direct-mapped, read-only); 0: none
     char *config;               // boot configuration text (abi/bootconfig.h); decoded in place
     size_t config_room;         // bytes there: text, then room for pointers to its words
+    uint64_t *ram_mark; // mm keeps the first never used address of RAM there; NULL: nobody asks
     uint64_t kernel_base, kernel_len; // virtual
     uint64_t kernel_pa;
     uint64_t exec_tsc;  // monitor's main(), 0 if unknown
@@ -48,9 +49,6 @@ extern struct plat_info plat_info;
 #define PLAT_WRITE    2u
 #define PLAT_EXEC     4u
 #define PLAT_UNCACHED 8u
-// plat_map only, of pages mapped ahead of need: accessed and dirty bits start clear, so that
-// plat_test_clear_dirty tells of writes and unmapping an unused page needs no TLB flush.
-#define PLAT_CLEAN 16u
 // The page source for page tables, given by mm before the first map outside the boot tables.
 // Pages come zeroed.
 void plat_set_page_source(uint64_t (*alloc)(void), void (*free)(uint64_t pa));
@@ -67,8 +65,6 @@ bool plat_query(uint64_t va, uint64_t *pa, unsigned *prot);
 // First page in [va, end) that has a translation (prot 0 counts), or end. Skips empty page tables,
 // so that huge empty reservations cost nothing.
 uint64_t plat_next_mapped(uint64_t va, uint64_t end);
-// Reads and clears the accessed/dirty bits; false: not mapped.
-bool plat_test_clear_dirty(uint64_t va, bool *dirty);
 void *plat_map_device(uint64_t pa, uint64_t len); // uncached, at LITH_MMIO_BASE; NULL: no room
 
 // Physical <-> direct-mapped virtual.

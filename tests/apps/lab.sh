@@ -184,7 +184,7 @@ lab_platform_missing() { # prints why $PLATFORM cannot be used here
     case $PLATFORM in
     kvm)
         [ -e /dev/kvm ] || { echo "no /dev/kvm on this host"; return; }
-        "$LITH" info 2>/dev/null | grep -qiE 'kvm: *works' || echo "/dev/kvm does not work here"
+        "$LITH" info 2>/dev/null | grep -q '^KVM: *works' || echo "/dev/kvm does not work here"
         ;;
     esac
 }

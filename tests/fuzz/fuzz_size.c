@@ -59,7 +59,7 @@ static void line(const char *text)
     size_file(file, size_map, sizeof(size_map) - 1);
     if (exe_open(&elf, file, sizeof(file), &e) != 0)
         abort();
-    symbolize_line(&elf, text, &base, &out);
+    symbolize_line(&elf, text, &base, NULL, NULL, &out);
     buf_free(&out);
     exe_close(&elf);
 }

@@ -7,7 +7,7 @@
 struct entry {
     uint64_t pa;
     unsigned prot;
-    bool present, dirty;
+    bool present;
 };
 struct leaf {
     struct entry e[512];
@@ -49,8 +49,7 @@ int plat_map(uint64_t va, uint64_t pa, uint64_t len, unsigned prot)
         struct entry *e = entry_of(va + off, true);
         fake_mmu_mapped += !e->present;
         fake_mmu_flushes += e->present;
-        // As plat does: dirty at once unless asked otherwise.
-        *e = (struct entry){pa + off, prot & 15, true, (prot & PLAT_WRITE) && !(prot & PLAT_CLEAN)};
+        *e = (struct entry){pa + off, prot & 15, true};
     }
     return 0;
 }
@@ -72,9 +71,7 @@ void plat_protect(uint64_t va, uint64_t len, unsigned prot)
     fake_mmu_flushes++;
     uint64_t end = va + len;
     for (va = plat_next_mapped(va, end); va < end; va = plat_next_mapped(va + PAGE_SIZE, end)) {
-        struct entry *e = entry_of(va, false);
-        e->prot = prot;
-        e->dirty = prot & PLAT_WRITE;
+        entry_of(va, false)->prot = prot;
     }
 }
 
@@ -108,23 +105,12 @@ uint64_t plat_next_mapped(uint64_t va, uint64_t end)
     return end;
 }
 
-bool plat_test_clear_dirty(uint64_t va, bool *dirty)
-{
-    struct entry *e = entry_of(va, false);
-    if (!e || !e->present)
-        return false;
-    *dirty = e->dirty;
-    e->dirty = false;
-    return true;
-}
-
 uint8_t *fake_mmu_access(uint64_t va, bool write, bool exec)
 {
     struct entry *e = entry_of(va, false);
     if (!e || !e->present || !(e->prot & PLAT_READ) || (write && !(e->prot & PLAT_WRITE)) ||
         (exec && !(e->prot & PLAT_EXEC)))
         return NULL;
-    e->dirty |= write;
     return (uint8_t *)pa_to_va(e->pa) + va % PAGE_SIZE;
 }
 

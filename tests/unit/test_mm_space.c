@@ -656,7 +656,7 @@ static void ahead(void **state)
     assert_int_equal(read_byte(anon + PAGE_SIZE), 3);
     assert_int_equal(read_byte(anon + 2 * PAGE_SIZE), 0);
     assert_int_equal(read_byte(big + 3 * PAGE_SIZE), 1);
-    // New rights lose the dirty bit: not taken for untouched ones either.
+    // Nor do new rights make an untouched page of it.
     assert_int_equal(mm_protect(space, anon, 16 * PAGE_SIZE, PROT_READ), 0);
     mm_reclaim_ahead(1000);
     assert_int_equal(read_byte(anon + PAGE_SIZE), 3);

@@ -97,6 +97,7 @@ static void test_killed(void **state)
     killed(SYS_getpid, 0, 0, 0);
     killed(SYS_ioctl, VCPU_FD, KVM_SET_REGS, 0); // not this one
     killed(SYS_ioctl, NET_FD, KVM_RUN, 0);       // not there
+    killed(SYS_tkill, 1, SIGUSR1, 0);
     killed(SYS_readv, 0, (long)&iov, 1);
     killed(SYS_writev, 1, (long)&iov, 1);
     // The other numbering of system calls that an x86-64 process can use.

@@ -3,7 +3,7 @@
 // links: kernel/net/arp.c kernel/net/config.c kernel/net/csum.c kernel/net/dhcp.c
 // links: kernel/net/icmp.c kernel/net/iface.c kernel/net/ip.c kernel/net/ip_frag.c
 // links: kernel/net/port.c kernel/net/proc.c kernel/net/sock.c kernel/net/tcp_ack.c
-// links: kernel/net/tcp_input.c kernel/net/tcp_listen.c kernel/net/tcp_opt.c
+// links: kernel/net/tcp_early.c kernel/net/tcp_input.c kernel/net/tcp_listen.c kernel/net/tcp_opt.c
 // links: kernel/net/tcp_output.c kernel/net/tcp_sock.c kernel/net/tcp_table.c
 // links: kernel/net/tcp_timer.c kernel/net/udp.c kernel/dev/pktbuf.c kernel/dev/netdev.c
 // links: kernel/lib/format.c kernel/lib/rbtree.c kernel/lib/hash.c tests/unit/shim_core.c
@@ -141,6 +141,42 @@ static void close_politely(struct sock *s)
     peer_seq++;
     hear(TCP_ACK);
     assert_int_equal(seg.ack, peer_seq);
+}
+
+// A SYN that comes before the program listens waits for it, but not for ever. (The first test: its
+// clock is the start's.)
+static void syn_before_listen(void **st)
+{
+    (void)st;
+    struct sock_addr a = {0, OUR_PORT};
+    sock_close(listener);
+    shim_clock = MS;
+    peer_seq = 1000000;
+    for (uint16_t i = 0; i < TCP_EARLY_MAX; i++) {
+        say(TCP_SYN, NULL, 0);
+        say(TCP_SYN, NULL, 0); // said again: still one
+        silence();
+        peer_port++;
+    }
+    say(TCP_SYN, NULL, 0);
+    hear(TCP_RST | TCP_ACK); // one too many
+    sock_create(SOCK_STREAM, 0, &listener);
+    assert_int_equal(sock_bind(listener, &a), 0);
+    assert_int_equal(sock_listen(listener, TCP_EARLY_MAX), 0);
+    for (unsigned i = 0; i < TCP_EARLY_MAX; i++) {
+        hear(TCP_SYN | TCP_ACK);
+        assert_int_equal(seg.ack, peer_seq + 1);
+    }
+    silence();
+    sock_close(listener);
+    peer_forget();
+    say(TCP_SYN, NULL, 0);
+    silence();
+    shim_advance_to(TCP_EARLY_NS);
+    hear(TCP_RST | TCP_ACK);
+    say(TCP_SYN, NULL, 0);
+    hear(TCP_RST | TCP_ACK);
+    sock_create(SOCK_STREAM, 0, &listener); // for teardown
 }
 
 static void handshake_and_data(void **st)
@@ -1147,6 +1183,7 @@ static void short_of_memory(void **st)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(syn_before_listen),
         T(handshake_and_data),
         T(bad_checksum_is_dropped),
         T(every_second_segment_is_acknowledged),

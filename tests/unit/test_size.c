@@ -126,7 +126,7 @@ static void symbolized(const char *line, const char *expected)
         base = 0;
         return;
     }
-    symbolize_line(&m.elf, line, &base, &out);
+    symbolize_line(&m.elf, line, &base, NULL, NULL, &out);
     assert_string_equal(out.data, expected);
     buf_free(&out);
 }
@@ -141,6 +141,9 @@ static void test_symbolize(void **state)
     symbolized("rip 0x7d0000200104", "rip printf+0x4"); // anywhere in the monitor's steps
     symbolized("xkernel+0x105 0x12 abc deadbeef kernel+0x99999",
                "xkernel+0x105 0x12 abc deadbeef kernel+0x99999");
+    symbolized("at 00007c3ec9400105  kernel+0x105", "at 00007c3ec9400105  printf+0x5");
+    symbolized("00007c3ec9400110 0x7d0000200104",
+               "printf+0x10 0x7d0000200104"); // the base is known
     symbolized("kernel_base 0x7c1234600000", "kernel_base 0x7c1234600000");
     symbolized("0x7c1234600104 0x7d0000200104", "printf+0x4 0x7d0000200104");
     model_close(&m);

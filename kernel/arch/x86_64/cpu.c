@@ -11,14 +11,14 @@ uint32_t arch_ss; // the stack selector of this ring
 bool (*arch_page_fault_hook)(uint64_t, bool, bool, struct regs *, bool);
 void (*arch_user_exception_hook)(unsigned, uint64_t, uint64_t, struct regs *);
 void (*arch_syscall_hook)(struct regs *);
-void (*link_restart_hook)(struct regs *);
+void (*arch_restart_hook)(struct regs *);
 void (*arch_exit_hook)(struct regs *);
 
 // GCC's -fstack-protector reads this; set before the first protected function runs.
 uintptr_t __stack_chk_guard = 0x4c697468;
 
 extern const uint64_t arch_exc_stubs[32], arch_irq_stubs[16];
-extern char irq_stack_top[], exc_stack_top[], df_stack_top[];
+extern char exc_stack_top[], df_stack_top[];
 extern void irq_spurious(void), ring0_page_fault(void), ring0_breakpoint(void),
     ring3_flush_site(void);
 
@@ -337,7 +337,7 @@ void arch_regs_make_full(struct regs *r)
 {
     if (r->cs)
         return;
-    bool link = r->ss; // a C call: rcx and r11 are its own
+    bool link = r->ss & 1; // FRAME_C_CALL: rcx and r11 are its own
     r->cs = arch_ring ? LITH_SEL_UCODE : LITH_SEL_KCODE;
     r->ss = arch_ring ? LITH_SEL_UDATA : LITH_SEL_KDATA;
     r->rflags = 0x202;
@@ -346,6 +346,12 @@ void arch_regs_make_full(struct regs *r)
         return;
     r->rcx = r->rip;
     r->r11 = 0x202;
+}
+
+void arch_regs_stack_gone(struct regs *r)
+{
+    if (!r->cs)
+        r->ss &= ~2ull; // FRAME_CALLED
 }
 
 void arch_enter_user(const struct regs *r)

@@ -12,14 +12,17 @@
 #include "arch/x86_64/entry.inc"
 
     .section .text.entry, "ax"
-    .global gate_leave
+    .global gate_leave, entry_code_start, entry_code_end
+entry_code_start:
 gate_leave:
     movb $0, %gs:CPU_INKERNEL
 gate_tail_start:
+    // Not in one load with in_kernel: that would have to wait for the store above.
     mov %gs:CPU_PENDING, %rax
     or %gs:CPU_USERWORK, %rax
-    or %gs:CPU_INKERNEL, %rax   // eight bytes: in_kernel (0), need_resched
     jnz gate_slow
+    cmpb $0, %gs:CPU_RESCHED
+    jne gate_slow
     cmpq $0, REGS_CS(%rsp)
     jne gate_full
     // The C code kept rbx, rbp, r12 to r15; a gate may clobber rcx and r11.
@@ -31,8 +34,13 @@ gate_tail_start:
     mov 104(%rsp), %rsi
     mov 112(%rsp), %rdi
     mov REGS_RIP(%rsp), %rcx
+    testb $FRAME_CALLED, REGS_SS(%rsp)
     mov REGS_RSP(%rsp), %rsp
+    jz 1f
+    push %rcx                   // where the call had put it
     cmp $-4096, %rax            // form B promises these flags
+    ret
+1:  cmp $-4096, %rax
     jmp *%rcx
 gate_full:
     POP_REGS
@@ -41,6 +49,15 @@ gate_full:
 gate_slow:
     movb $1, %gs:CPU_INKERNEL
 gate_tail_end:                  // an interrupt just before in_kernel is set still finds the tail
+    cmpq $0, REGS_CS(%rsp)
+    jne 1f
+    mov %r15, (%rsp)            // a gate may have left these out; C has kept them
+    mov %r14, 8(%rsp)
+    mov %r13, 16(%rsp)
+    mov %r12, 24(%rsp)
+    mov %rbp, 32(%rsp)
+    mov %rbx, 40(%rsp)
+1:
     mov %rsp, %rdi
     call arch_exit_work
     test %al, %al
@@ -49,30 +66,47 @@ gate_tail_end:                  // an interrupt just before in_kernel is set sti
 
 // --- calls in link mode (docs/link-mode.md): gate_<name> leads here with r11 the function and eax its
 // number, arguments as C passes them. `gates` lie before this in the image: an interrupt up to
-// link_heads_end is one in a gate. ss 1 marks the frame as one of a C call: rcx and r11 are arguments.
+// link_heads_end is one in a gate.
     .section .text.link_gate, "ax"
-    .global link_gate, link_heads_end, link_gate_noreturn
+    .global link_gate, link_gate_full, link_heads_end, link_gate_noreturn
 link_gate:
     movb $1, %gs:CPU_INKERNEL
 link_heads_end:
     popq %gs:CPU_SCRATCH_RIP
     mov %rsp, %gs:CPU_SCRATCH
     mov %gs:CPU_KSTACK, %rsp
-    push $1                     // ss
+    push $(FRAME_C_CALL | FRAME_CALLED) // ss
     push %gs:CPU_SCRATCH        // rsp
     push $0x202                 // rflags
     push $0                     // cs: a gate frame
     push %gs:CPU_SCRATCH_RIP    // rip
     push %rax                   // orig_rax
-    PUSH_REGS
+    PUSH_CALLER
+    sub $REGS_CALLEE, %rsp
     call *%r11
+link_called:
     mov %rax, REGS_RAX(%rsp)
     lea 516(%rax), %rcx         // -512 to -516: to be made again, or EINTR (linux/process.h)
     cmp $4, %rcx
     ja gate_leave
     mov %rsp, %rdi
-    call *link_restart_hook(%rip)
+    call *arch_restart_hook(%rip)
     jmp gate_leave
+// For calls that make a second thread or process out of the registers.
+link_gate_full:
+    movb $1, %gs:CPU_INKERNEL
+    popq %gs:CPU_SCRATCH_RIP
+    mov %rsp, %gs:CPU_SCRATCH
+    mov %gs:CPU_KSTACK, %rsp
+    push $(FRAME_C_CALL | FRAME_CALLED)
+    push %gs:CPU_SCRATCH
+    push $0x202
+    push $0
+    push %gs:CPU_SCRATCH_RIP
+    push %rax
+    PUSH_REGS
+    call *%r11
+    jmp link_called
 // For the call that leaves a thread whose stack is gone: nothing is popped, nothing comes back.
 link_gate_noreturn:
     movb $1, %gs:CPU_INKERNEL
@@ -121,16 +155,30 @@ irq_\n:
     movl %ecx, %ss
 .endm
 
+// The monitor's way to make a program in ring 3 enter (abi/boot.h): it has put the frame on the interrupt
+// stack. Which vector it is for stands in `pending` already.
+    .balign 16
+    .global irq_posted
+irq_posted:
+    push $0
+    movb $1, %gs:CPU_INKERNEL
+    push %rax
+    push %rcx
+    cld
+    jmp irq_take
+
 // IST stack: number, rip, cs, rflags, rsp, ss.
 irq_user:
     movb $1, %gs:CPU_INKERNEL
     push %rax
     push %rcx
+    cld
     RELOAD_SS
     mov 16(%rsp), %rcx
     mov $1, %eax
     shl %cl, %rax
     lock or %rax, %gs:CPU_PENDING
+irq_take:
     mov 24(%rsp), %rax
     lea exc_entry_start(%rip), %rcx
     cmp %rcx, %rax
@@ -154,6 +202,8 @@ irq_user:
     // In the tail: the whole frame still stands at the top of the kernel stack. Leave again from there.
     mov %gs:CPU_KSTACK, %rsp
     sub $REGS_SIZE, %rsp
+    cmpq $0, REGS_CS(%rsp)
+    je gate_slow                // a gate's frame: the registers that C keeps are where they were
     mov (%rsp), %r15
     mov 8(%rsp), %r14
     mov 16(%rsp), %r13
@@ -208,6 +258,7 @@ exc_common:
     jne exc_kernel
     movb $1, %gs:CPU_INKERNEL
 exc_entry_end:
+    cld
     mov %gs:CPU_KSTACK, %rsp
     push 64(%rax)
     push 56(%rax)
@@ -290,6 +341,7 @@ ring0_breakpoint:
 ring3_flush_site:
     int3
     ret
+entry_code_end:
 
 // --- context switch ---
 // void arch_switch_stack(uint64_t *save_rsp, uint64_t new_rsp)

@@ -24,8 +24,13 @@ static void leave_gate(struct regs *r)
     }
 }
 
-uint64_t arch_gates_init(void)
+long (*const *gate_calls)(long, long, long, long, long, long); // gate.S
+uint64_t gate_calls_count;
+
+uint64_t arch_gates_init(long (*const *calls)(long, long, long, long, long, long), unsigned count)
 {
+    gate_calls = calls;
+    gate_calls_count = count;
     arch_gate_fixup = leave_gate;
     if (arch_ring == 0) {
         wrmsr(MSR_EFER, rdmsr(MSR_EFER) | 1); // SCE

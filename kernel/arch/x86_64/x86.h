@@ -101,6 +101,8 @@ void arch_flush_tlb(void);
 extern uint8_t arch_gdt[], arch_gdt_end[], arch_idt[], arch_tss[], arch_tss_end[];
 extern char boot_stack[], boot_stack_top[], panic_stack_top[];
 
+// entry.S: what a machine needs to know that makes a program enter the kernel itself.
+extern char entry_code_start[], entry_code_end[], irq_posted[], irq_stack_top[];
 extern void (*arch_gate_fixup)(struct regs *r); // on the way out of an interrupt; NULL: no gates
 
 #endif

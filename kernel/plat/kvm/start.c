@@ -6,7 +6,6 @@
 #include "abi/boot.h"
 
 static volatile struct lith_shared *shared;
-static bool lapic_there;
 static struct lith_boot boot; // our copy: the page it came in goes back to the free memory
 
 static void kvm_console_write(const char *s, size_t n, int stream)
@@ -46,7 +45,7 @@ static void kvm_wait(uint64_t deadline_ns)
         outl(LITH_PORT_WAIT,
              (uint32_t)((uintptr_t)&req - plat_info.kernel_base + plat_info.kernel_pa));
     shared->sleeping = 0;
-    shared->irq_pending = 0; // the interrupts themselves come through the local APIC
+    shared->irq_pending = 0; // what they mean is posted
 }
 
 static int kvm_take_signal(void)
@@ -54,7 +53,46 @@ static int kvm_take_signal(void)
     return (int)__atomic_exchange_n(&shared->term_signal, 0, __ATOMIC_SEQ_CST);
 }
 
-const struct plat_machine machine_kvm = {kvm_console_write, kvm_exit, kvm_wait, kvm_take_signal};
+// Ring 3: interrupts are posted by the monitor, and so is the timer's (abi/boot.h, struct
+// lith_attention).
+static void kvm_timer_set(uint64_t deadline_ns)
+{
+    uint64_t tsc = deadline_ns == DEADLINE_NEVER ? UINT64_MAX : clock_ns_to_tsc(deadline_ns);
+    shared->timer_tsc = tsc;
+    __sync_synchronize(); // the monitor says what it sleeps to, then looks at the deadline again
+    if (tsc < shared->timer_seen_tsc)
+        outw(LITH_PORT_TIMER, 0);
+}
+
+compile_assert(attention_is_in_cpu,
+               offsetof(struct cpu, pending) - offsetof(struct cpu, in_kernel) ==
+                   offsetof(struct lith_attention, posted));
+
+static uint64_t image_pa(const void *p)
+{
+    return (uintptr_t)p - plat_info.kernel_base + plat_info.kernel_pa;
+}
+
+static void start_posted_interrupts(void)
+{
+    shared->entry = (uintptr_t)irq_posted;
+    shared->entry_stack = (uintptr_t)irq_stack_top;
+    shared->entry_stack_gpa = image_pa(irq_stack_top);
+    shared->skip_start = (uintptr_t)entry_code_start;
+    shared->skip_end = (uintptr_t)entry_code_end;
+    __sync_synchronize();
+    shared->attention_gpa = image_pa(&this_cpu()->in_kernel);
+}
+
+const struct plat_machine machine_kvm = {.console_write = kvm_console_write,
+                                         .exit = kvm_exit,
+                                         .wait = kvm_wait,
+                                         .take_signal = kvm_take_signal};
+static const struct plat_machine machine_kvm3 = {.console_write = kvm_console_write,
+                                                 .exit = kvm_exit,
+                                                 .wait = kvm_wait,
+                                                 .take_signal = kvm_take_signal,
+                                                 .timer_set = kvm_timer_set};
 
 static void add_ram(uint64_t start, uint64_t end)
 {
@@ -69,7 +107,7 @@ __attribute__((no_stack_protector)) void plat_kvm_start(const struct lith_boot *
     boot = *from;
     arch_tables_init(boot.ring);
     arch_cpu_start(boot.ring);
-    plat_machine = &machine_kvm;
+    plat_machine = boot.ring ? &machine_kvm3 : &machine_kvm;
     plat_info.name = "kvm";
     plat_info.ring = boot.ring;
     plat_info.kernel_base = (uintptr_t)kernel_start;
@@ -85,6 +123,7 @@ __attribute__((no_stack_protector)) void plat_kvm_start(const struct lith_boot *
         plat_exit(125);
     }
     shared = pa_to_va(boot.shared_gpa);
+    plat_info.ram_mark = pa_to_va(boot.shared_gpa + offsetof(struct lith_shared, ram_mark));
     plat_info.config = pa_to_va(boot.config_gpa);
     plat_info.config_room = boot.config_room;
     memcpy(plat_info.entropy, boot.entropy, sizeof(boot.entropy));
@@ -105,7 +144,6 @@ __attribute__((no_stack_protector)) void plat_kvm_start(const struct lith_boot *
         plat_info.dev[plat_info.dev_count++] =
             (struct plat_dev){NULL, &boot.dev[i], boot.dev[i].irq_vector};
     pagetable_init(boot.pml4_gpa);
-    lapic_there = boot.flags & LITH_BOOT_LAPIC;
     clock_init(boot.tsc_khz ? boot.tsc_khz : 1000000, boot.exec_tsc ? boot.exec_tsc : entry_tsc,
                boot.realtime_ns, boot.realtime_tsc);
     kernel_main();
@@ -113,6 +151,10 @@ __attribute__((no_stack_protector)) void plat_kvm_start(const struct lith_boot *
 
 void plat_start_interrupts(void)
 {
+    if (plat_machine == &machine_kvm3) {
+        start_posted_interrupts();
+        return;
+    }
     if (!lapic)
         lapic_init();
     clock_measure_end();

@@ -109,7 +109,7 @@ pvh_high:
 pvh_image_pa: .quad pa_kernel_start
 pvh_image_tables: .quad pvh_tables_direct
 
-    .section .data.pvh, "aw"
+    .section .text.boot, "ax" // beside the code: what is mapped one to one is only the first 2 MiB
     .balign 16
 pvh_gdt:
     .quad 0, 0

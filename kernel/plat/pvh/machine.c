@@ -102,7 +102,10 @@ static int pvh_take_signal(void)
     return sig ? sig : early;
 }
 
-const struct plat_machine machine_pvh = {pvh_console_write, pvh_exit, pvh_wait, pvh_take_signal};
+const struct plat_machine machine_pvh = {.console_write = pvh_console_write,
+                                         .exit = pvh_exit,
+                                         .wait = pvh_wait,
+                                         .take_signal = pvh_take_signal};
 
 // --- I/O APIC (82093AA datasheet): register window at 0xfec00000 ---
 bool ioapic_route(unsigned irq, unsigned vector)
