@@ -167,6 +167,8 @@ int main(int argc, char **argv)
     for (;;) {
         long n = lith_net_receive(0, got, LITH_NET_BATCH, LITH_FOREVER);
         unsigned answers = 0, others = 0;
+        if (n < 0)
+            return fail("udp-echo: the device gives nothing any more\n");
         for (long i = 0; i < n; i++) {
             if (answer(&got[i]))
                 back[answers++] = got[i];

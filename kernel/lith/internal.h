@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: ISC
-// What the files of lith/ share: how a program gets here.
+// What the files of lith/ share: how a program gets here. Their state has no locks: there is one
+// CPU (lith_cpu_count), kernel code is not preempted, and what must be one step does not sleep.
 #ifndef LITH_LITH_INTERNAL_H
 #define LITH_LITH_INTERNAL_H
 

@@ -21,8 +21,9 @@
 //
 // Context. Every function may be called by main() and any thread of the program, also from a
 // signal handler, and at once by several threads. Only those with a deadline sleep; others return
-// without giving the CPU away. lith_clock_ns() and lith_cpu_count() are plain functions, all others
-// cost a call of the kernel (some nanoseconds): batches are there to share it.
+// without giving the CPU away. lith_clock_ns(), lith_net_count() and lith_cpu_count() are plain
+// functions, all others cost a call of the kernel (some nanoseconds): batches are there to share
+// it.
 #ifndef LITH_H
 #define LITH_H
 
@@ -93,7 +94,7 @@ int lith_net_close(int device);
 // segments gives them as one frame of up to 65,549 bytes with `segment` the payload bytes of each;
 // its checksum counts as verified.
 // -EBADF: not open; -EAGAIN: none is there and the deadline is 0; -ETIMEDOUT; -EINTR; -ENOBUFS: the
-// program holds LITH_NET_HELD packets.
+// program holds LITH_NET_HELD packets. With -EFAULT the frames are lost.
 long lith_net_receive(int device, struct lith_packet *packets, unsigned count, uint64_t deadline);
 // Makes up to `count` packets to send, length 0, contents undefined: their number, which is less
 // than `count` when memory is short or the program holds LITH_NET_HELD packets. -ENOBUFS: none.
@@ -155,7 +156,8 @@ int lith_wait(const uint32_t *word, uint32_t expected, uint64_t deadline);
 int lith_wake(const uint32_t *word, unsigned count);
 
 // --- console, end ---
-// Writes to the instance's standard output (1) or error (2), unbuffered.
+// Writes to the instance's standard output (1) or error (2), unbuffered. -EFAULT: of what lies
+// before the bad address some may be written.
 int lith_console_write(int stream, const void *text, size_t length);
 // Ends the instance with this exit status (its low 8 bits). Nothing of the C library's exit() runs.
 void lith_exit(int status) __attribute__((noreturn));

@@ -96,6 +96,13 @@ beside_sockets() {
     lab_stop
 }
 
+given_up() {
+    local options=(--platform "${PLATFORM%-ring3}")
+    timeout 30 "$LITH" run "${options[@]}" --net tap:lab "$RAW/sockets" >"$LAB_LOG" 2>&1 8>&- </dev/null
+    matches "without an address the stack gives the device up" "$(cat "$LAB_LOG")" \
+        'lith_net_open: 0.*sendto: Network (is )?unreachable'
+}
+
 each() {
     api
     reports overflow 139 'guard page below the stack'
@@ -105,6 +112,7 @@ each() {
     echo_intact
     [ -z "$LAB_PID" ] || lab_kill
     beside_sockets
+    given_up
 }
 linked
 lab_each_platform each
