@@ -5,9 +5,9 @@
 # namespaces of their own. Some datagrams are under way at any time; loss is part of the result. Then
 # what a datagram costs in the instance, which the first table does not show where host and client
 # take most of the time: instructions, counted by QEMU (raw_cost.c).
-# `make bench-raw`; SECONDS_EACH=2 ROUNDS=3 (the median counts).
+# `make bench-raw`; SECONDS_EACH=1 ROUNDS=5 (the median counts).
 # shellcheck disable=SC2034
-SECONDS_EACH=${SECONDS_EACH:-2} ROUNDS=${ROUNDS:-3}
+SECONDS_EACH=${SECONDS_EACH:-1} ROUNDS=${ROUNDS:-5}
 LITH_PLATFORMS=${LITH_PLATFORMS:-kvm}
 . "$(dirname "$0")/../tests/apps/lab.sh"
 OUT=$LAB_TOP/build/bench/raw
@@ -26,25 +26,32 @@ lab_images build
 lab_enter "$@"
 echo 1 >/proc/sys/net/ipv6/conf/lab/disable_ipv6 2>/dev/null
 
-measure() { # NAME: a row
-    local size window cells='' i
+measure() { # NAME: one round of it
+    local size window
+    grep -qsxF "$1" "$LAB_TMP/names" || echo "$1" >>"$LAB_TMP/names"
+    timeout 20 "$OUT/client" rate $GUEST 7 64 16 0.2 >/dev/null # warm
     for size in 64 1472; do
         for window in 1 16 64; do
-            timeout 20 "$OUT/client" rate $GUEST 7 $size $window 0.3 >/dev/null # warm
-            cells+=" $(for i in $(seq "$ROUNDS"); do
-                timeout 20 "$OUT/client" rate $GUEST 7 $size $window "$SECONDS_EACH"
-            done | sort -n | awk '{ rate[NR] = $1; lost += $2 }
-                END { printf "%d%s", rate[int((NR + 1) / 2)], lost ? " (lost " lost ")" : "" }') |"
+            timeout 20 "$OUT/client" rate $GUEST 7 $size $window "$SECONDS_EACH" >>"$LAB_TMP/$1.$size.$window"
         done
     done
-    echo "| $1 |$cells"
+}
+
+table() {
+    local name size window
+    while read -r name; do
+        echo "| $name |$(for size in 64 1472; do for window in 1 16 64; do
+            sort -n "$LAB_TMP/$name.$size.$window" | awk '{ rate[NR] = $1; lost += $2 }
+                END { printf " %d%s |", rate[int((NR + 1) / 2)], lost ? " (lost " lost ")" : "" }'
+        done; done)"
+    done <"$LAB_TMP/names"
 }
 
 lith() { # NAME PROGRAM READY
     local i
     lab_start "$OUT/$2"
     for i in $(seq 1 200); do
-        grep -q "$3" "$LAB_LOG" && break
+        grep -qs "$3" "$LAB_LOG" && break
         sleep 0.05
     done
     measure "$1, $PLATFORM"
@@ -71,7 +78,7 @@ native() {
     unshare --net "$OUT/native" >/dev/null 2>&1 8>&- &
     LAB_PID=$!
     sleep 0.3
-    ip link add v0 type veth peer name v1 && ip link set v1 netns $LAB_PID || { echo "| Linux, veth | not here |"; lab_kill; return; }
+    ip link add v0 type veth peer name v1 && ip link set v1 netns $LAB_PID || { lab_kill; return; }
     nsenter -t $LAB_PID -n sh -c "ip link set lo up; ip addr add $GUEST/32 dev v1; ip link set v1 up; ip route add $LAB_HOST/32 dev v1"
     ip link set v0 up
     ip route add $GUEST/32 dev v0 src $LAB_HOST
@@ -87,17 +94,16 @@ echo "UDP echo, answers per second ($(nproc) CPUs shared by client and server, l
 echo
 echo "| server | 64 B, 1 under way | 16 | 64 | 1472 B, 1 | 16 | 64 |"
 echo "|---|---:|---:|---:|---:|---:|---:|"
-for PLATFORM in $LITH_PLATFORMS; do
-    why=$(lab_platform_missing)
-    if [ -n "$why" ]; then
-        echo "| lith, $PLATFORM | not here: $why |"
-        continue
-    fi
-    lith "raw device (lith.h)" raw "udp-echo: ready"
-    lith "sockets, link mode" sockets "sockets: ready"
+# In turns: what else the machine does is the same for all.
+for ((round = 0; round < ROUNDS; round++)); do
+    for PLATFORM in $LITH_PLATFORMS; do
+        [ -z "$(lab_platform_missing)" ] || continue
+        lith "raw device (lith.h)" raw "udp-echo: ready"
+        lith "sockets, link mode" sockets "sockets: ready"
+    done
+    native
 done
-PLATFORM=''
-native
+table
 
 raw=$(cost cost-raw) sockets=$(cost cost-sockets)
 echo
