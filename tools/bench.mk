@@ -1,6 +1,6 @@
 # Benchmarks. Each prints a table; docs/performance.md holds results with their commands.
-.PHONY: bench-start
-bench: bench-start
+.PHONY: bench-start bench-raw
+bench: bench-start bench-raw
 bench-start: all $(B)/bench/first_byte
 	@bench/start.sh
 $(B)/bench/first_byte: bench/first_byte.c
@@ -30,3 +30,5 @@ $(B)/bench/sqlite/speedtest1: examples
 	@mkdir -p $(@D)
 	@+$(MAKE) -s --no-print-directory -C examples/sqlite speedtest CC=$$(command -v $(CC)) WORK=$(abspath $(@D)) \
 	    SRC=$(abspath $(B))/examples/sqlite/src GEN=$(abspath $(B))/examples/sqlite/gen >/dev/null
+bench-raw: all
+	@bench/raw.sh
