@@ -7,7 +7,8 @@ TOP := $(abspath $(dir $(lastword $(MAKEFILE_LIST)))..)
 CC := $(TOP)/build/bin/lith-cc
 # For programs that run while building.
 HOSTCC := gcc
-JOBS := $(if $(findstring j,$(filter-out --%,$(firstword $(MAKEFLAGS)))),,-j$(shell nproc))
+# Their makefiles rely on make's built-in rules, which ours switch off for every make below.
+SUBMAKE = env -u MAKEFLAGS -u MFLAGS $(firstword $(MAKE)) -s -j$(shell nproc)
 WORK := $(TOP)/build/examples/$(NAME)
 TAR := $(TOP)/build/src/$(PACKAGE)_$(VERSION).orig.tar
 SRC := $(WORK)/src
