@@ -40,7 +40,7 @@ LINK_OBJS := $(patsubst %.c,$(B)/obj/link/%.c.o,$(filter %.c,$(KERNEL_SRCS))) $(
 LINK_FAST := kernel/net/% kernel/dev/% kernel/sched/wait.c kernel/sched/runq.c kernel/linux/epoll.c kernel/linux/socket% kernel/fs/iov.c kernel/lith/net.c kernel/lib/string.c kernel/lib/hash.c
 $(B)/lib/liblith.a: $(LINK_OBJS) $(B)/lib/link.ld tools/archive.sh
 	tools/archive.sh $@ '$(LINK_EXPORTS)' $(LINK_OBJS)
-$(B)/obj/link/%.c.o: %.c
+$(B)/obj/link/%.c.o: %.c tools/kernel.mk
 	@mkdir -p $(@D)
 	$(CC) $(KERNEL_CFLAGS) -DLITH_LINK -fstack-protector $(if $(filter $(LINK_FAST),$<),,-Os) -c $< -o $@
 $(B)/obj/link/kernel/linux/table.c.o: $(B)/gen/syscalls.inc
@@ -48,10 +48,10 @@ $(B)/obj/link/kernel/linux/table.c.o: $(B)/gen/syscalls.inc
 kernel: $(B)/lib/liblith.a $(B)/lib/include/lith.h
 $(B)/lib/include/lith.h: kernel/lith/lith.h | $(B)/lib/include/.installed
 	cp $< $@
-$(B)/obj/kernel/%.c.o: kernel/%.c
+$(B)/obj/kernel/%.c.o: kernel/%.c tools/kernel.mk
 	@mkdir -p $(@D)
 	$(CC) $(KERNEL_CFLAGS) -c $< -o $@
-$(B)/obj/kernel/%.S.o: kernel/%.S
+$(B)/obj/kernel/%.S.o: kernel/%.S tools/kernel.mk
 	@mkdir -p $(@D)
 	$(CC) $(KERNEL_CFLAGS) -D__ASSEMBLY__ -c $< -o $@
 # The dispatch table is collected from the SYSCALL lines of kernel/linux.
