@@ -15,6 +15,8 @@ static int netdev_init(void)
     if (!netdev_attach)
         return 0;
     plat_find_devices();
+    if (plat_info.packets && packets_probe)
+        return packets_probe();
     return virtio_net_probe();
 }
 INIT_RECORD(INIT_DEV, netdev_init, netdev_use);

@@ -14,8 +14,20 @@ struct plat_machine {
 };
 extern const struct plat_machine *plat_machine; // chosen at start
 extern const struct plat_machine machine_kvm, machine_pvh;
+extern const struct plat_machine machine_process __attribute__((weak));
 
 void pagetable_init(uint64_t pml4_pa);
+// A machine without page tables of its own (process): each change of the record is made known to
+// it. Runs of pages that have (map: get) a translation.
+struct plat_mirror {
+    void (*map)(uint64_t va, uint64_t pa, uint64_t len, unsigned prot);
+    void (*protect)(uint64_t va, uint64_t len, unsigned prot);
+    void (*unmap)(uint64_t va, uint64_t len);
+};
+extern const struct plat_mirror *plat_mirror; // NULL: the CPU reads the tables
+struct lith_boot;
+// plat/process; weak: linked programs are without. First of all: no other machine's part has run.
+void process_start(const struct lith_boot *boot) __attribute__((weak));
 // Rest of start-up, the same on all machines; never returns. kernel_main is core's.
 extern void kernel_main(void) __attribute__((noreturn));
 

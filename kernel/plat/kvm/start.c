@@ -105,10 +105,12 @@ __attribute__((no_stack_protector)) void plat_kvm_start(const struct lith_boot *
 {
     extern char kernel_start[], kernel_end[];
     boot = *from;
-    arch_tables_init(boot.ring);
+    bool process = process_start && (boot.flags & LITH_BOOT_PROCESS);
+    if (!process)
+        arch_tables_init(boot.ring);
     arch_cpu_start(boot.ring);
-    plat_machine = boot.ring ? &machine_kvm3 : &machine_kvm;
-    plat_info.name = "kvm";
+    plat_machine = process ? &machine_process : boot.ring ? &machine_kvm3 : &machine_kvm;
+    plat_info.name = process ? "process" : "kvm";
     plat_info.ring = boot.ring;
     plat_info.kernel_base = (uintptr_t)kernel_start;
     plat_info.kernel_len = (uint64_t)(kernel_end - kernel_start);
@@ -119,7 +121,7 @@ __attribute__((no_stack_protector)) void plat_kvm_start(const struct lith_boot *
     if (boot.magic != LITH_BOOT_MAGIC || boot.version != LITH_BOOT_VERSION ||
         boot.size < sizeof(boot)) {
         static const char text[] = "lith: this monitor speaks another version of the boot block\n";
-        kvm_console_write(text, sizeof(text) - 1, 2);
+        plat_console_write(text, sizeof(text) - 1, 2);
         plat_exit(125);
     }
     shared = pa_to_va(boot.shared_gpa);
@@ -144,6 +146,8 @@ __attribute__((no_stack_protector)) void plat_kvm_start(const struct lith_boot *
         plat_info.dev[plat_info.dev_count++] =
             (struct plat_dev){NULL, &boot.dev[i], boot.dev[i].irq_vector};
     pagetable_init(boot.pml4_gpa);
+    if (process)
+        process_start(&boot);
     clock_init(boot.tsc_khz ? boot.tsc_khz : 1000000, boot.exec_tsc ? boot.exec_tsc : entry_tsc,
                boot.realtime_ns, boot.realtime_tsc);
     kernel_main();
@@ -151,10 +155,10 @@ __attribute__((no_stack_protector)) void plat_kvm_start(const struct lith_boot *
 
 void plat_start_interrupts(void)
 {
-    if (plat_machine == &machine_kvm3) {
+    if (plat_machine == &machine_kvm3)
         start_posted_interrupts();
+    if (arch_ring && plat_machine != &machine_pvh)
         return;
-    }
     if (!lapic)
         lapic_init();
     clock_measure_end();
