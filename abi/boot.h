@@ -105,9 +105,9 @@ struct lith_shared {
 
 // Machine "process": what stands behind the descriptors, all opened by the monitor. -1: none.
 struct lith_process {
-    int32_t ram_fd;  // RAM; offset = gpa. For MAP_SHARED
-    int32_t root_fd; // the root file, read-only; offset 0 = gpa of LITH_MEM_ROOT
-    int32_t net_fd;  // packets, non-blocking
+    int32_t ram_fd;     // RAM; offset = gpa. For MAP_SHARED
+    int32_t root_fd;    // the root file, read-only; offset 0 = gpa of LITH_MEM_ROOT
+    int32_t net_fd;     // packets, non-blocking
     uint32_t net_flags; // LITH_PROCESS_NET_*
     uint8_t mac[6];
     uint16_t mtu;
@@ -115,12 +115,13 @@ struct lith_process {
     int32_t grace_id; // the same, raises LITH_PROCESS_SIGGRACE
     uint32_t pad;
 };
-#define LITH_PROCESS_NET_STREAM 1u // frames behind their length (32 bits, big endian), no header;
-                                   // else each read and write is a packet behind a virtio_net_hdr_v1
-#define LITH_PROCESS_NET_CSUM 2u   // checksums may be left to the other side, both ways
-#define LITH_PROCESS_NET_TSO4 4u   // and so may cutting TCP into segments
-#define LITH_PROCESS_SIGTIMER 14   // SIGALRM
-#define LITH_PROCESS_SIGGRACE 26   // SIGVTALRM: the program did not end after a signal
+#define LITH_PROCESS_NET_STREAM \
+    1u                           // frames behind their length (32 bits, big endian), no header;
+                                 // else each read and write is a packet behind a virtio_net_hdr_v1
+#define LITH_PROCESS_NET_CSUM 2u // checksums may be left to the other side, both ways
+#define LITH_PROCESS_NET_TSO4 4u // and so may cutting TCP into segments
+#define LITH_PROCESS_SIGTIMER 14 // SIGALRM
+#define LITH_PROCESS_SIGGRACE 26 // SIGVTALRM: the program did not end after a signal
 
 struct lith_boot {
     uint32_t magic, version;
@@ -198,9 +199,9 @@ struct lith_note_program {
     uint32_t version;
     uint32_t flags; // LITH_PROGRAM_*
 };
-// ELF note "Lith" type 3, desc = struct lith_note_process: this kernel can run as a process. Offsets
-// from the image's base. System calls are let through from [calls_start, calls_end] only (a call's
-// address is that behind its instruction).
+// ELF note "Lith" type 3, desc = struct lith_note_process: this kernel can run as a process.
+// Offsets from the image's base. System calls are let through from [calls_start, calls_end] only (a
+// call's address is that behind its instruction).
 #define LITH_NOTE_PROCESS 3
 struct lith_note_process {
     uint64_t calls_start, calls_end;

@@ -232,9 +232,8 @@ void boot_map(struct monitor *m, const struct options *o)
         uint64_t len = round_up(o->root_len, PAGE_SIZE);
         gpa_t gpa = round_up(top, LARGE);
         void *at = m->process ? (void *)(uintptr_t)(LITH_DIRECT_BASE + gpa) : NULL;
-        uint8_t *root =
-            map_or_die(at, len, PROT_READ, MAP_SHARED | (at ? MAP_FIXED_NOREPLACE : 0), o->root_fd,
-                       0, "the root file system");
+        uint8_t *root = map_or_die(at, len, PROT_READ, MAP_SHARED | (at ? MAP_FIXED_NOREPLACE : 0),
+                                   o->root_fd, 0, "the root file system");
         add_region(m, gpa, len, root, false);
         if (!m->process)
             close(o->root_fd);

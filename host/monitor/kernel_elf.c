@@ -132,7 +132,8 @@ static const struct kernel_segment *segment_of(const struct kernel_image *image,
     return NULL;
 }
 
-// Find the tables note, and that of the process machine if there is one; notes are 4-byte aligned records of {namesz, descsz, type}.
+// Find the tables note, and that of the process machine if there is one; notes are 4-byte aligned
+// records of {namesz, descsz, type}.
 static int read_notes(struct kernel_image *image, const uint8_t *mem, const char **why)
 {
     bool found = false;

@@ -95,7 +95,7 @@ struct kernel_image {
     uint64_t dynamic_off, dynamic_len;                  // len 0: none
     uint64_t note_off[4], note_len[4];
     unsigned note_count;
-    struct lith_note_tables tables; // set by kernel_elf_link
+    struct lith_note_tables tables;   // set by kernel_elf_link
     struct lith_note_process process; // so is this; zeroes: not for the process machine
 };
 
@@ -297,9 +297,10 @@ void sandbox_enter(const struct monitor *m); // all threads: the system call fil
 // I/O thread: has the host give the RAM that the guest will use next. True if there was any to do.
 bool boot_populate(struct monitor *m);
 // process.c: the machine that is a process of the host's (abi/boot.h).
-void process_check(void);             // what it needs of the host
-void process_map_ram(struct monitor *m, uint64_t low_len); // both parts of RAM, at the guest's addresses
-bool process_reserve_kernel(struct monitor *m);            // false: m->kernel_base is in use
+void process_check(void); // what it needs of the host
+void process_map_ram(struct monitor *m,
+                     uint64_t low_len);         // both parts of RAM, at the guest's addresses
+bool process_reserve_kernel(struct monitor *m); // false: m->kernel_base is in use
 void process_map_kernel(struct monitor *m);
 _Noreturn void process_run(struct monitor *m, const struct options *options);
 // process_filter.c: what the host lets through. The filter's length.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: ISC
-// Machine "process": the guest is this very process, without KVM. RAM is a memory file, mapped where
-// the kernel expects physical memory; the kernel image lies at its random base; descriptors, timers
-// and signal handlers are made here. Then the filter closes, and the kernel is jumped to, which
-// unmaps all that is left of the monitor. No thread, no monitor code runs beside it.
+// Machine "process": the guest is this very process, without KVM. RAM is a memory file, mapped
+// where the kernel expects physical memory; the kernel image lies at its random base; descriptors,
+// timers and signal handlers are made here. Then the filter closes, and the kernel is jumped to,
+// which unmaps all that is left of the monitor. No thread, no monitor code runs beside it.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -13,6 +13,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -78,8 +79,7 @@ void process_map_kernel(struct monitor *m)
         fixed_map(m->kernel_base + s->offset, len,
                   PROT_READ | (s->write ? PROT_WRITE : 0) | (s->exec ? PROT_EXEC : 0), m->ram_fd,
                   gpa);
-        if (!s->write &&
-            mprotect((void *)(uintptr_t)(LITH_DIRECT_BASE + gpa), len, PROT_READ) != 0)
+        if (!s->write && mprotect((void *)(uintptr_t)(LITH_DIRECT_BASE + gpa), len, PROT_READ) != 0)
             fatal("cannot protect the kernel: %s", strerror(errno));
     }
 }
@@ -215,6 +215,18 @@ static void close_filter(const struct monitor *m, const struct options *o)
         fatal("cannot install the system call filter: %s", strerror(errno));
 }
 
+// What the host's page tables for this process may take: a program that maps one page at as many
+// places as there are would fill the host's memory with them.
+static void limit_addresses(const struct monitor *m)
+{
+    uint64_t mapped = 4 * GIB;
+    for (unsigned i = 0; i < m->mem.count; i++)
+        mapped += 4 * m->mem.region[i].len;
+    struct rlimit limit = {mapped, mapped};
+    if (setrlimit(RLIMIT_AS, &limit) != 0)
+        fatal("cannot set limits: %s", strerror(errno));
+}
+
 _Noreturn void process_run(struct monitor *m, const struct options *o)
 {
     if (m->kernel.process.calls_end == 0)
@@ -233,6 +245,7 @@ _Noreturn void process_run(struct monitor *m, const struct options *o)
     uint64_t entry = m->kernel_base + m->kernel.tables.start64_off;
     uint64_t boot = LITH_DIRECT_BASE + m->boot_gpa;
     prctl(PR_SET_NAME, "lith-process", 0, 0, 0);
+    limit_addresses(m);
     take_signals(m);
     close_filter(m, o);
     __asm__ volatile("wrgsbase %2\n\t"

@@ -26,8 +26,7 @@ static void emit(struct assembler *a, unsigned code, uint32_t k, unsigned jt, un
 {
     if (a->count == PROCESS_FILTER_MAX)
         fatal("the system call filter is too long");
-    a->out[a->count++] =
-        (struct sock_filter){(uint16_t)code, (uint8_t)jt, (uint8_t)jf, k};
+    a->out[a->count++] = (struct sock_filter){(uint16_t)code, (uint8_t)jt, (uint8_t)jf, k};
 }
 
 static void load(struct assembler *a, uint32_t offset)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: ISC
-// The network of machine "process": packets that calls of the host's move (plat_packets). Two kinds:
-// packets behind a virtio_net_hdr_v1 (a tap: offload both ways), each sent as it comes; and a stream
-// of frames behind their lengths (passt), which is collected and cut here.
+// The network of machine "process": packets that calls of the host's move (plat_packets). Two
+// kinds: packets behind a virtio_net_hdr_v1 (a tap: offload both ways), each sent as it comes; and
+// a stream of frames behind their lengths (passt), which is collected and cut here.
 #include <asm/errno.h>
 #include "dev/virtio.h"
 
@@ -54,7 +54,8 @@ static uint32_t room_of(const struct pktbuf *p)
 
 static void set_offload(struct pktbuf *p, const struct net_hdr *h)
 {
-    // NEEDS_CSUM: the packet never left this host, its checksum is only partial, its bytes are sound.
+    // NEEDS_CSUM: the packet never left this host, its checksum is only partial, its bytes are
+    // sound.
     if (h->flags & (HDR_NEEDS_CSUM | HDR_DATA_VALID))
         p->flags |= PKT_CSUM_VALID;
     p->gso_type = h->gso_type & 0x7f;
@@ -285,8 +286,8 @@ int packets_probe(void)
     lib_strlcpy(n->dev.name, "eth0", sizeof(n->dev.name));
     memcpy(n->dev.mac, n->host->mac, sizeof(n->dev.mac));
     n->dev.mtu = MIN(n->host->mtu, (uint16_t)1500);
-    n->dev.features = (n->host->csum ? NETDEV_CSUM_TX | NETDEV_CSUM_RX : 0) |
-                      (n->host->tso4 ? NETDEV_TSO4 : 0);
+    n->dev.features =
+        (n->host->csum ? NETDEV_CSUM_TX | NETDEV_CSUM_RX : 0) | (n->host->tso4 ? NETDEV_TSO4 : 0);
     n->dev.transmit = packets_transmit;
     n->dev.flush = packets_flush;
     n->dev.link_up = true;

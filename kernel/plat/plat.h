@@ -31,7 +31,7 @@ struct plat_packets {
     uint16_t mtu;
     bool stream; // frames behind their length (32 bits, big endian); else packets, each behind a
                  // virtio_net_hdr_v1
-    bool csum, tso4;   // as virtio-net's features, both ways
+    bool csum, tso4;    // as virtio-net's features, both ways
     bool write_blocked; // driver: waiting ends, too, when there is room to write
     bool ended;         // driver: the other side has gone, nobody waits for it
     // Bytes, or -errno: -EAGAIN when there is nothing or no room now.

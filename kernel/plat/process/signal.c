@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: ISC
 // The host's signals are this machine's exceptions and interrupts. The handler runs on a stack of
-// its own with all other signals that come from outside held back. It never does the work: it builds
-// the frame that a CPU would have put on the interrupt stack, and returns to the entry code (arch,
-// entry.S) with all other registers as they were.
+// its own with all other signals that come from outside held back. It never does the work: it
+// builds the frame that a CPU would have put on the interrupt stack, and returns to the entry code
+// (arch, entry.S) with all other registers as they were.
 #include "plat/process/process.h"
 
 // The host's struct ucontext (Linux arch/x86/include/uapi/asm/ucontext.h, sigcontext.h).
@@ -20,14 +20,14 @@ struct host_siginfo {
     uint32_t arch;
 };
 
-#define SIG_HUP  1
-#define SIG_INT  2
-#define SIG_TERM 15
-#define SIG_SYS  31
+#define SIG_HUP     1
+#define SIG_INT     2
+#define SIG_TERM    15
+#define SIG_SYS     31
 #define ARCH_X86_64 0xc000003eu
 
-#define GRACE_NS  (10ull * NSEC_PER_SEC) // from a signal to the end by force
-#define REPEAT_NS (200ull * NSEC_PER_MSEC)
+#define GRACE_NS    (10ull * NSEC_PER_SEC) // from a signal to the end by force
+#define REPEAT_NS   (200ull * NSEC_PER_MSEC)
 #define EXIT_KILLED 137
 
 // The frame of an exception as exc_common finds it; an interrupt's begins at rip.

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: ISC
 // The address space of machine "process": what the page tables record, the host is told by mmap,
-// mprotect and munmap. A host call costs 2 us and more, so a mapping is noted first, and joined with
-// those that continue it; what is noted is told before anything else changes, and at the latest when
-// somebody touches it (space_settle).
+// mprotect and munmap. A host call costs 2 us and more, so a mapping is noted first, and joined
+// with those that continue it; what is noted is told before anything else changes, and at the
+// latest when somebody touches it (space_settle).
 #include "plat/process/process.h"
 
-#define HOST_PROT_READ  1u
-#define HOST_PROT_WRITE 2u
-#define HOST_PROT_EXEC  4u
-#define HOST_MAP_SHARED 1u
-#define HOST_MAP_FIXED  0x10u
+#define HOST_PROT_READ   1u
+#define HOST_PROT_WRITE  2u
+#define HOST_PROT_EXEC   4u
+#define HOST_MAP_SHARED  1u
+#define HOST_MAP_FIXED   0x10u
 #define HOST_ADDRESS_END 0x7ffffffff000ull
 
 static struct run {

@@ -46,8 +46,7 @@ void process_timer(int id, uint64_t after_ns)
 {
     struct {
         struct host_timespec interval, value;
-    } t = {{0, 0},
-           {(int64_t)(after_ns / NSEC_PER_SEC), (int64_t)(after_ns % NSEC_PER_SEC)}};
+    } t = {{0, 0}, {(int64_t)(after_ns / NSEC_PER_SEC), (int64_t)(after_ns % NSEC_PER_SEC)}};
     host_call(HOST_TIMER_SETTIME, (uint64_t)id, 0, (uintptr_t)&t, 0, 0, 0);
 }
 
