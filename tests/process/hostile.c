@@ -2,11 +2,10 @@
 // A hostile program for machine "process" (tests/process/hostile.sh). It makes system calls by raw
 // instructions that it writes itself, and finds the kernel's own call in memory and calls it with
 // whatever it likes. Runs in an instance; what the host does is the test.
-//   hostile raw              every number by a raw `syscall`: the kernel answers, none reaches the host
-//   hostile effects          raw calls that would leave something behind on the host
-//   hostile int80            a 32-bit call
-//   hostile call NR [ARG...] the kernel's call to the host
-//   hostile flip             writable, then executable memory: that is allowed
+//   hostile raw              every number by a raw `syscall`: the kernel answers, none reaches the
+//   host hostile effects          raw calls that would leave something behind on the host hostile
+//   int80            a 32-bit call hostile call NR [ARG...] the kernel's call to the host hostile
+//   flip             writable, then executable memory: that is allowed
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +17,12 @@ typedef long (*raw_fn)(long nr, long a, long b, long c, long d, long e, long f);
 // Seven arguments as C passes them to a system call; `code` is the instruction.
 static raw_fn make_call(const char *code)
 {
-    static const unsigned char head[] = {0x48, 0x89, 0xf8,  // mov %rdi,%rax
-                                         0x48, 0x89, 0xf7,  // mov %rsi,%rdi
-                                         0x48, 0x89, 0xd6,  // mov %rdx,%rsi
-                                         0x48, 0x89, 0xca,  // mov %rcx,%rdx
-                                         0x4d, 0x89, 0xc2,  // mov %r8,%r10
-                                         0x4d, 0x89, 0xc8,  // mov %r9,%r8
+    static const unsigned char head[] = {0x48, 0x89, 0xf8,              // mov %rdi,%rax
+                                         0x48, 0x89, 0xf7,              // mov %rsi,%rdi
+                                         0x48, 0x89, 0xd6,              // mov %rdx,%rsi
+                                         0x48, 0x89, 0xca,              // mov %rcx,%rdx
+                                         0x4d, 0x89, 0xc2,              // mov %r8,%r10
+                                         0x4d, 0x89, 0xc8,              // mov %r9,%r8
                                          0x4c, 0x8b, 0x4c, 0x24, 0x08}; // mov 8(%rsp),%r9
     unsigned char *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)

@@ -85,7 +85,7 @@ static void test_places(void **state)
     static const struct {
         uint64_t ip;
         uint32_t answer;
-    } places[] = {{START, TRAP},   {START + 1, ALLOW},          {END, ALLOW},
+    } places[] = {{START, TRAP},   {START + 1, ALLOW},           {END, ALLOW},
                   {END + 1, TRAP}, {START + (1ull << 32), TRAP}, {0x400000, TRAP}};
     for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         data.instruction_pointer = places[i].ip;

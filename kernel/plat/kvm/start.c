@@ -94,6 +94,8 @@ static const struct plat_machine machine_kvm3 = {.console_write = kvm_console_wr
                                                  .take_signal = kvm_take_signal,
                                                  .timer_set = kvm_timer_set};
 
+static void (*const volatile start_as_process)(const struct lith_boot *) = process_start;
+
 static void add_ram(uint64_t start, uint64_t end)
 {
     if (start < end && plat_info.ram_count < PLAT_MEM_MAX)
@@ -105,12 +107,14 @@ __attribute__((no_stack_protector)) void plat_kvm_start(const struct lith_boot *
 {
     extern char kernel_start[], kernel_end[];
     boot = *from;
-    bool process = process_start && (boot.flags & LITH_BOOT_PROCESS);
+    bool process = start_as_process && (boot.flags & LITH_BOOT_PROCESS);
     if (!process)
         arch_tables_init(boot.ring);
     arch_cpu_start(boot.ring);
-    plat_machine = process ? &machine_process : boot.ring ? &machine_kvm3 : &machine_kvm;
-    plat_info.name = process ? "process" : "kvm";
+    plat_machine = boot.ring ? &machine_kvm3 : &machine_kvm;
+    plat_info.name = "kvm";
+    if (process)
+        start_as_process(&boot);
     plat_info.ring = boot.ring;
     plat_info.kernel_base = (uintptr_t)kernel_start;
     plat_info.kernel_len = (uint64_t)(kernel_end - kernel_start);
@@ -146,8 +150,6 @@ __attribute__((no_stack_protector)) void plat_kvm_start(const struct lith_boot *
         plat_info.dev[plat_info.dev_count++] =
             (struct plat_dev){NULL, &boot.dev[i], boot.dev[i].irq_vector};
     pagetable_init(boot.pml4_gpa);
-    if (process)
-        process_start(&boot);
     clock_init(boot.tsc_khz ? boot.tsc_khz : 1000000, boot.exec_tsc ? boot.exec_tsc : entry_tsc,
                boot.realtime_ns, boot.realtime_tsc);
     kernel_main();

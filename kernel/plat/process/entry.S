@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: ISC
 // Machine "process": the only places from which the host lets system calls through (abi/boot.h,
 // struct lith_note_process), and where its signals come in.
-#include "arch/x86_64/entry.inc"
+#define CPU_PENDING 32 // in struct cpu; signal.c asserts it
 
     .section .text.process, "ax"
     .global process_calls_start, process_calls_end, host_call, process_restorer

@@ -20,6 +20,8 @@ struct host_siginfo {
     uint32_t arch;
 };
 
+compile_assert(pending_is_where_entry_looks, offsetof(struct cpu, pending) == 32);
+
 #define SIG_HUP     1
 #define SIG_INT     2
 #define SIG_TERM    15

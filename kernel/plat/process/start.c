@@ -58,11 +58,11 @@ static void process_timer_set(uint64_t deadline_ns)
                                                                         : 1);
 }
 
-const struct plat_machine machine_process = {.console_write = process_console_write,
-                                             .exit = process_exit,
-                                             .wait = process_machine_wait,
-                                             .take_signal = signal_take,
-                                             .timer_set = process_timer_set};
+static const struct plat_machine machine_process = {.console_write = process_console_write,
+                                                    .exit = process_exit,
+                                                    .wait = process_machine_wait,
+                                                    .take_signal = signal_take,
+                                                    .timer_set = process_timer_set};
 
 static long packets_read(const struct plat_iovec *iov, unsigned count)
 {
@@ -77,6 +77,8 @@ static long packets_write(const struct plat_iovec *iov, unsigned count)
 void process_start(const struct lith_boot *boot)
 {
     process_files = boot->process;
+    plat_machine = &machine_process;
+    plat_info.name = "process";
     space_start(boot);
     if (process_files.net_fd < 0)
         return;
