@@ -240,8 +240,7 @@ static bool packets_poll(struct poller *poller)
         n->dev.rx_bytes += p->total;
         n->dev.receive(&n->dev, p);
     }
-    if (count)
-        n->dev.receive_done(&n->dev);
+    n->dev.receive_done(&n->dev); // also when nothing came: NETDEV_LATE
     return count > 0;
 }
 
@@ -286,8 +285,8 @@ int packets_probe(void)
     lib_strlcpy(n->dev.name, "eth0", sizeof(n->dev.name));
     memcpy(n->dev.mac, n->host->mac, sizeof(n->dev.mac));
     n->dev.mtu = MIN(n->host->mtu, (uint16_t)1500);
-    n->dev.features =
-        (n->host->csum ? NETDEV_CSUM_TX | NETDEV_CSUM_RX : 0) | (n->host->tso4 ? NETDEV_TSO4 : 0);
+    n->dev.features = (n->host->csum ? NETDEV_CSUM_TX | NETDEV_CSUM_RX : 0) |
+                      (n->host->tso4 ? NETDEV_TSO4 : 0) | NETDEV_LATE;
     n->dev.transmit = packets_transmit;
     n->dev.flush = packets_flush;
     n->dev.link_up = true;
