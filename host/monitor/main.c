@@ -216,7 +216,7 @@ int main(int argc, char **argv)
     close_others(&options);
     m->process = options.process;
     if (m->process) {
-        process_check();
+        process_check(m);
         options.ring = 3;
     }
     m->virt = host_virt();

@@ -297,7 +297,7 @@ void sandbox_enter(const struct monitor *m); // all threads: the system call fil
 // I/O thread: has the host give the RAM that the guest will use next. True if there was any to do.
 bool boot_populate(struct monitor *m);
 // process.c: the machine that is a process of the host's (abi/boot.h).
-void process_check(void); // what it needs of the host
+void process_check(struct monitor *m); // what it needs of the host; sets tsc_khz
 void process_map_ram(struct monitor *m,
                      uint64_t low_len);         // both parts of RAM, at the guest's addresses
 bool process_reserve_kernel(struct monitor *m); // false: m->kernel_base is in use

@@ -22,7 +22,7 @@
 
 #define HWCAP2_FSGSBASE_ 2ul
 #define STACK_LEN        (64 * 1024ull) // for signals: a frame has all vector registers in it
-#define MEASURE_NS       2000000ull     // of the TSC's rate, where nobody knows it
+#define MEASURE_NS       800000ull      // of the TSC's rate, at least: 20 ns are 25 ppm
 
 static void *fixed_map(uint64_t at, uint64_t len, int prot, int fd, uint64_t offset)
 {
@@ -30,13 +30,6 @@ static void *fixed_map(uint64_t at, uint64_t len, int prot, int fd, uint64_t off
     if (p == MAP_FAILED)
         fatal("cannot map memory at 0x%llx: %s", (unsigned long long)at, strerror(errno));
     return p;
-}
-
-void process_check(void)
-{
-    // Threads of a program have an FS base each; the kernel switches it without the host.
-    if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_))
-        fatal("machine process: this CPU or kernel has no FSGSBASE instructions for programs");
 }
 
 void process_map_ram(struct monitor *m, uint64_t low_len)
@@ -95,7 +88,7 @@ static uint64_t monotonic_ns(void)
 static void read_clocks(uint64_t *tsc, uint64_t *ns)
 {
     uint64_t best = UINT64_MAX;
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 20; i++) {
         uint64_t before = rdtsc(), at = monotonic_ns(), after = rdtsc();
         if (after - before < best) {
             best = after - before;
@@ -110,8 +103,9 @@ static void cpuid(uint32_t leaf, uint32_t r[4])
     __asm__ volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(leaf), "c"(0));
 }
 
-// From CPUID, if it is there (a hypervisor's leaf, or the CPU's own); else measured.
-static uint64_t tsc_khz(void)
+// From CPUID, if it is there (a hypervisor's leaf, or the CPU's own). (Performance events would
+// tell it exactly, but opening the host's first one takes it 5 ms.)
+static uint64_t cpuid_tsc_khz(void)
 {
     uint32_t r[4], max;
     cpuid(0, r);
@@ -130,12 +124,29 @@ static uint64_t tsc_khz(void)
         if (r[0] && r[1] && r[2])
             return (uint64_t)r[2] * r[1] / r[0] / 1000;
     }
-    uint64_t tsc, ns, tsc2, ns2;
-    read_clocks(&tsc, &ns);
-    while (monotonic_ns() - ns < MEASURE_NS)
+    return 0;
+}
+
+// Or else measured, from process_check() to the end of the start.
+static uint64_t measured_tsc, measured_ns;
+
+static uint64_t measured_tsc_khz(void)
+{
+    uint64_t tsc = 0, ns = 0;
+    while (monotonic_ns() - measured_ns < MEASURE_NS)
         __asm__ volatile("pause");
-    read_clocks(&tsc2, &ns2);
-    return (uint64_t)((unsigned __int128)(tsc2 - tsc) * 1000000u / (ns2 - ns));
+    read_clocks(&tsc, &ns);
+    return (uint64_t)((unsigned __int128)(tsc - measured_tsc) * 1000000u / (ns - measured_ns));
+}
+
+void process_check(struct monitor *m)
+{
+    // Threads of a program have an FS base each; the kernel switches it without the host.
+    if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_))
+        fatal("machine process: this CPU or kernel has no FSGSBASE instructions for programs");
+    m->tsc_khz = cpuid_tsc_khz();
+    if (!m->tsc_khz)
+        read_clocks(&measured_tsc, &measured_ns);
 }
 
 static int make_timer(int sig)
@@ -240,7 +251,8 @@ _Noreturn void process_run(struct monitor *m, const struct options *o)
     stack_t stack = {.ss_sp = m->mem.region[0].host + stack_gpa, .ss_size = STACK_LEN};
     if (sigaltstack(&stack, NULL) != 0)
         fatal("cannot set the signal stack: %s", strerror(errno));
-    m->tsc_khz = tsc_khz();
+    if (!m->tsc_khz)
+        m->tsc_khz = measured_tsc_khz();
     boot_finish(m);
     uint64_t entry = m->kernel_base + m->kernel.tables.start64_off;
     uint64_t boot = LITH_DIRECT_BASE + m->boot_gpa;
