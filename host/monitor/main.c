@@ -227,6 +227,8 @@ int main(int argc, char **argv)
     chart_mark("options, files");
     if (options.net)
         open_net(m, options.net);
+    if (m->process && m->has_net && m->net_backend.flush)
+        net_relay_start(&m->net_backend);
     sandbox_drop_privileges();
     chart_mark("network, privileges");
     boot_map(m, &options);

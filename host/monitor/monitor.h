@@ -180,6 +180,14 @@ void net_tap_open(struct net_backend *backend, const char *name);
 void net_passt_open(struct net_backend *backend, const char *path);
 void net_passt_use(struct net_backend *backend, int fd); // a connected stream socket
 
+bool net_frame_to_loopback(const uint8_t *frame, uint32_t len); // passt must not see it
+// net_relay.c: machine "process" has no monitor that looks at its frames, so another process does.
+// The backend's descriptor becomes the guest's end.
+void net_relay_start(struct net_backend *backend);
+// Frames from `guest` to `host` as far as they are allowed, everything the other way; returns when
+// one side has ended.
+void net_relay(int guest, int host);
+
 struct net_stats {
     uint64_t rx_packets, tx_packets, rx_dropped, tx_dropped;
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: ISC
 // The process machine's system call filter, run by a small interpreter: what does it say to each
-// number, from each place, with each argument?
-// links: host/monitor/process_filter.c
+// number, from each place, with each argument? And the relay to passt: which frames get through?
+// links: host/monitor/process_filter.c host/monitor/net_relay.c host/monitor/net_passt.c
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -10,7 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include "monitor/monitor.h"
 
@@ -18,6 +21,10 @@ void fatal(const char *format, ...)
 {
     (void)format;
     abort();
+}
+
+void sandbox_drop_privileges(void)
+{
 }
 
 #define START 0x7d1234600100ull
@@ -158,12 +165,80 @@ static void test_mmap(void **state)
     rules.root_fd = ROOT;
 }
 
+// A frame of `len` bytes behind its length, IPv4 to `to`.
+static size_t frame(uint8_t *at, uint32_t len, const uint8_t to[4])
+{
+    memset(at, 0xab, 4 + len);
+    at[0] = 0;
+    at[1] = (uint8_t)(len >> 16);
+    at[2] = (uint8_t)(len >> 8);
+    at[3] = (uint8_t)len;
+    if (len >= 34) {
+        at[4 + 12] = 8;
+        at[4 + 13] = 0;
+        memcpy(at + 4 + 30, to, 4);
+    }
+    return 4 + len;
+}
+
+static void read_all(int fd, uint8_t *to, size_t len)
+{
+    for (size_t done = 0; done < len;) {
+        ssize_t n = read(fd, to + done, len - done);
+        assert_true(n > 0);
+        done += (size_t)n;
+    }
+}
+
+static void test_relay(void **state)
+{
+    (void)state;
+    static const uint8_t outside[4] = {10, 0, 2, 2}, loopback[4] = {127, 0, 0, 1}, zero[4] = {0};
+    static uint8_t sent[300000], wanted[300000], got[300000];
+    size_t n = 0, want = 0;
+    int guest[2], host[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, guest), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, host), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(guest[0]);
+        close(host[0]);
+        net_relay(guest[1], host[1]);
+        _exit(0);
+    }
+    close(guest[1]);
+    close(host[1]);
+    for (int i = 0; i < 200; i++) {
+        const uint8_t *to = i % 3 == 0 ? loopback : i % 7 == 0 ? zero : outside;
+        size_t len = frame(sent + n, (uint32_t)(34 + i * 7), to);
+        if (to == outside) {
+            memcpy(wanted + want, sent + n, len);
+            want += len;
+        }
+        n += len;
+    }
+    for (size_t at = 0, part = 1; at < n; at += part, part = part * 5 % 997 + 1) // cut anywhere
+        assert_true(write(guest[0], sent + at, at + part > n ? n - at : part) > 0);
+    read_all(host[0], got, want);
+    assert_memory_equal(got, wanted, want);
+    assert_true(write(host[0], sent, 5000) == 5000); // the other way everything passes
+    read_all(guest[0], got, 5000);
+    assert_memory_equal(got, sent, 5000);
+    memset(sent, 0xff, 4); // no frame is that long
+    assert_true(write(guest[0], sent, 4) == 4);
+    assert_true(read(guest[0], got, 1) == 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    close(guest[0]);
+    close(host[0]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_places),
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_mmap),
+        cmocka_unit_test(test_relay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
