@@ -243,7 +243,7 @@ static int option_set(struct run_options *o, int opt, const char *value, struct 
                                                        value)
                                              : 0;
     case OPT_PLATFORM:
-        for (unsigned i = 0; i < 3; i++)
+        for (unsigned i = 0; i < 4; i++)
             if (strcmp(value, platforms[i]) == 0) {
                 in->platform = (enum platform)i;
                 return 0;
