@@ -22,6 +22,7 @@ struct plat_mirror {
     void (*map)(uint64_t va, uint64_t pa, uint64_t len, unsigned prot);
     void (*protect)(uint64_t va, uint64_t len, unsigned prot);
     void (*unmap)(uint64_t va, uint64_t len);
+    void (*settle)(void); // plat_map_done()
 };
 extern const struct plat_mirror *plat_mirror; // NULL: the CPU reads the tables
 struct lith_boot;

@@ -122,6 +122,12 @@ int plat_map(uint64_t va, uint64_t pa, uint64_t len, unsigned prot)
     return 0;
 }
 
+void plat_map_done(void)
+{
+    if (plat_mirror)
+        plat_mirror->settle();
+}
+
 // Calls for each present last-level entry in the range; 512-page holes cost one look each. Returns
 // whether a TLB may hold any of them.
 static bool for_present(uint64_t va, uint64_t len, void (*fn)(uint64_t *e, uint64_t bits),

@@ -73,6 +73,9 @@ void plat_set_page_source(uint64_t (*alloc)(void), void (*free)(uint64_t pa));
 // Maps [va, va+len) to pa. Existing translations there are replaced. -ENOMEM: no page for tables
 // (nothing mapped).
 int plat_map(uint64_t va, uint64_t pa, uint64_t len, unsigned prot);
+// What was mapped since the last time is complete, and will be used soon. (It can be used without
+// this, too.)
+void plat_map_done(void);
 void plat_unmap(uint64_t va, uint64_t len);
 // Changes protection of what is mapped in the range; holes are skipped. prot 0 keeps the
 // translations (plat_query and plat_next_mapped still find them, with prot 0) but any access

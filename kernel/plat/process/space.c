@@ -97,7 +97,7 @@ static void unmap_between(uint64_t start, uint64_t end)
 
 void space_start(const struct lith_boot *boot)
 {
-    static const struct plat_mirror mirror = {space_map, space_protect, space_unmap};
+    static const struct plat_mirror mirror = {space_map, space_protect, space_unmap, tell};
     uint64_t direct_end = 0;
     for (unsigned i = 0; i < MIN(boot->mem_count, (uint32_t)LITH_BOOT_MEM_MAX); i++) {
         const struct lith_mem *m = &boot->mem[i];
