@@ -157,7 +157,7 @@ static void load_kernel(struct monitor *m, const struct options *o, uint8_t *ram
         if (s->file_len == 0)
             continue;
         uint64_t mapped = round_up(s->file_len, PAGE_SIZE);
-        if (m->process) { // its RAM is one file of its own
+        if (m->process && !s->exec) { // its RAM is one file of its own, which text is not part of
             if (pread(fd, image + s->offset, s->file_len, (off_t)s->file_offset) !=
                 (ssize_t)s->file_len)
                 fatal("cannot read the kernel %s: %s", path, strerror(errno));
@@ -168,8 +168,6 @@ static void load_kernel(struct monitor *m, const struct options *o, uint8_t *ram
         if (s->mem_len > s->file_len) // what the file has behind the segment is not ours
             memset(image + s->offset + s->file_len, 0, mapped - s->file_len);
     }
-    close(fd);
-
     do {
         uint64_t random;
         if (getrandom(&random, sizeof random, 0) != sizeof random)
@@ -179,6 +177,9 @@ static void load_kernel(struct monitor *m, const struct options *o, uint8_t *ram
     } while (m->process && !process_reserve_kernel(m));
     if (kernel_elf_link(&m->kernel, image, m->kernel_base, &why) != 0)
         fatal("kernel %s refused: %s", path, why);
+    if (m->process)
+        process_map_kernel(m, fd);
+    close(fd);
 }
 
 void add_region(struct monitor *m, gpa_t gpa, uint64_t len, uint8_t *host, bool writable)

@@ -189,13 +189,13 @@ static struct {
 } chart[8];
 static unsigned chart_len;
 
-static void chart_mark(const char *what)
+void chart_mark(const char *what)
 {
     chart[chart_len].what = what;
     chart[chart_len++].tsc = rdtsc();
 }
 
-static void chart_print(const struct monitor *m)
+void chart_print(const struct monitor *m)
 {
     uint64_t last = m->exec_tsc;
     for (unsigned i = 0; i < chart_len && m->tsc_khz; i++) {
@@ -235,8 +235,6 @@ int main(int argc, char **argv)
     if (m->process) {
         boot_load(m, &options);
         chart_mark("kernel and boot block in memory");
-        if (options.boot_chart)
-            chart_print(m);
         process_run(m, &options);
     }
     io_start(m);

@@ -283,6 +283,10 @@ struct options {
     uint8_t mac[6];
 };
 
+// For --boot-chart.
+void chart_mark(const char *what);
+void chart_print(const struct monitor *m);
+
 // In the order of start; any failure ends the process.
 // attention.c: interrupts of a guest in ring 3 (abi/boot.h, struct lith_attention).
 #define KICK_SIGNAL SIGUSR1
@@ -309,7 +313,7 @@ void process_check(struct monitor *m); // what it needs of the host; sets tsc_kh
 void process_map_ram(struct monitor *m,
                      uint64_t low_len);         // both parts of RAM, at the guest's addresses
 bool process_reserve_kernel(struct monitor *m); // false: m->kernel_base is in use
-void process_map_kernel(struct monitor *m);
+void process_map_kernel(struct monitor *m, int fd);
 _Noreturn void process_run(struct monitor *m, const struct options *options);
 // process_filter.c: what the host lets through. The filter's length.
 #define PROCESS_FILTER_MAX 128

@@ -63,15 +63,20 @@ bool process_reserve_kernel(struct monitor *m)
     return got == want;
 }
 
-// The image's segments, and read-only what the direct map shows of them.
-void process_map_kernel(struct monitor *m)
+// The image's segments, and read-only what the direct map shows of them. Text comes from the
+// kernel's file: all instances share it, and debuggers and profilers know whose it is. (It has no
+// relocations; a file that has some there harms itself only.)
+void process_map_kernel(struct monitor *m, int fd)
 {
     for (unsigned i = 0; i < m->kernel.count; i++) {
         const struct kernel_segment *s = &m->kernel.segment[i];
         uint64_t len = round_up(s->mem_len, PAGE_SIZE), gpa = m->kernel.phys + s->offset;
-        fixed_map(m->kernel_base + s->offset, len,
-                  PROT_READ | (s->write ? PROT_WRITE : 0) | (s->exec ? PROT_EXEC : 0), m->ram_fd,
-                  gpa);
+        if (s->exec && !s->write)
+            fixed_map(m->kernel_base + s->offset, len, PROT_READ | PROT_EXEC, fd, s->file_offset);
+        else
+            fixed_map(m->kernel_base + s->offset, len,
+                      PROT_READ | (s->write ? PROT_WRITE : 0) | (s->exec ? PROT_EXEC : 0),
+                      m->ram_fd, gpa);
         if (!s->write && mprotect((void *)(uintptr_t)(LITH_DIRECT_BASE + gpa), len, PROT_READ) != 0)
             fatal("cannot protect the kernel: %s", strerror(errno));
     }
@@ -242,7 +247,6 @@ _Noreturn void process_run(struct monitor *m, const struct options *o)
 {
     if (m->kernel.process.calls_end == 0)
         fatal("this kernel cannot run as a process (a program of link mode, or an older one)");
-    process_map_kernel(m);
     describe(m, o);
     uint64_t stack_gpa = m->free_gpa;
     if (stack_gpa + STACK_LEN > m->mem.region[0].len)
@@ -259,6 +263,9 @@ _Noreturn void process_run(struct monitor *m, const struct options *o)
     prctl(PR_SET_NAME, "lith-process", 0, 0, 0);
     limit_addresses(m);
     take_signals(m);
+    chart_mark("clocks, timers, signals");
+    if (o->boot_chart)
+        chart_print(m);
     close_filter(m, o);
     __asm__ volatile("wrgsbase %2\n\t"
                      "xor %%ebp, %%ebp\n\t"
