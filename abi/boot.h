@@ -18,6 +18,12 @@
 //     where the segment is not writable; the root file system at its place in the same map (R, NX);
 //   - nothing else: page 0 and the lower addresses are not mapped.
 // It applies the image's R_X86_64_RELATIVE relocations for that base.
+//
+// Start state (machine "process", LITH_BOOT_PROCESS): an ordinary process of the host, ring 3, in
+// which the same addresses are mapped by the host, with the same protections. The page tables are
+// built all the same: they are the kernel's record of what is mapped, and no CPU looks at them. The
+// monitor's own memory is still mapped elsewhere; the kernel unmaps it first. From here on the
+// kernel makes the few system calls itself that the filter lets through (struct lith_process).
 #ifndef LITH_ABI_BOOT_H
 #define LITH_ABI_BOOT_H
 
@@ -97,6 +103,26 @@ struct lith_shared {
                              // notifies LITH_PORT_TIMER
 };
 
+// Machine "process": what stands behind the descriptors, all opened by the monitor. -1: none.
+struct lith_process {
+    int32_t ram_fd;     // RAM; offset = gpa. For MAP_SHARED
+    int32_t root_fd;    // the root file, read-only; offset 0 = gpa of LITH_MEM_ROOT
+    int32_t net_fd;     // packets, non-blocking
+    uint32_t net_flags; // LITH_PROCESS_NET_*
+    uint8_t mac[6];
+    uint16_t mtu;
+    int32_t timer_id; // POSIX timer of CLOCK_MONOTONIC that raises LITH_PROCESS_SIGTIMER
+    int32_t grace_id; // the same, raises LITH_PROCESS_SIGGRACE
+    uint32_t pad;
+};
+#define LITH_PROCESS_NET_STREAM \
+    1u                           // frames behind their length (32 bits, big endian), no header;
+                                 // else each read and write is a packet behind a virtio_net_hdr_v1
+#define LITH_PROCESS_NET_CSUM 2u // checksums may be left to the other side, both ways
+#define LITH_PROCESS_NET_TSO4 4u // and so may cutting TCP into segments
+#define LITH_PROCESS_SIGTIMER 14 // SIGALRM
+#define LITH_PROCESS_SIGGRACE 26 // SIGVTALRM: the program did not end after a signal
+
 struct lith_boot {
     uint32_t magic, version;
     uint32_t size;        // bytes of this struct as the monitor knows it
@@ -122,9 +148,11 @@ struct lith_boot {
     // Bytes at config_gpa that are the kernel's: the text, and behind it room for a pointer to each
     // of its words and four more. It decodes the text in place.
     uint64_t config_room;
+    struct lith_process process; // with LITH_BOOT_PROCESS
 };
 
-#define LITH_BOOT_LAPIC 1u // an in-kernel local APIC is there: timer and interrupts work
+#define LITH_BOOT_LAPIC   1u // an in-kernel local APIC is there: timer and interrupts work
+#define LITH_BOOT_PROCESS 2u // the machine is a process of the host
 
 // Doorbells (I/O ports; all writes are 32 bits unless said otherwise).
 #define LITH_PORT_CONSOLE 0x0c00u // gpa of a struct lith_console_req, below 4 GiB
@@ -171,6 +199,16 @@ struct lith_note_program {
     uint32_t version;
     uint32_t flags; // LITH_PROGRAM_*
 };
+// ELF note "Lith" type 3, desc = struct lith_note_process: this kernel can run as a process.
+// Offsets from the image's base. System calls are let through from [calls_start, calls_end] only (a
+// call's address is that behind its instruction).
+#define LITH_NOTE_PROCESS 3
+struct lith_note_process {
+    uint64_t calls_start, calls_end;
+    uint64_t signal_off;   // handler of all signals (SA_SIGINFO)
+    uint64_t restorer_off; // what it returns to
+};
+
 #define LITH_PROGRAM_FILES   1u // the VFS is linked: a root file system is of use
 #define LITH_PROGRAM_NETWORK 2u // the network is linked
 

@@ -6,6 +6,7 @@
 #   native  tests/native/run.sh         rewritten userland under a seccomp filter, on the host
 #   link    tests/link/*.sh *.bats      link mode: its libc as Linux processes
 #   guest   tests/guest/*.sh *.bats     programs inside instances
+#   process tests/process/*.sh          what a hostile program on platform process reaches of the host
 #   apps    tests/apps/*.sh *.bats      real applications inside instances
 #   e2e     tests/e2e/*.bats            the tool
 #   svm     tests/svm/smoke.sh          monitor and kernel on standard KVM, in an emulated machine
@@ -132,12 +133,12 @@ for ring in "$@"; do
         ring_fuzz
         ring_native
         ring_svm
-        for r in link guest apps e2e; do ring_folder $r; done
+        for r in link guest process apps e2e; do ring_folder $r; done
         ;;
     unit | fuzz | native | svm) ring_"$ring" ;;
-    link | guest | apps | e2e) ring_folder "$ring" ;;
+    link | guest | process | apps | e2e) ring_folder "$ring" ;;
     *)
-        echo "tests/run.sh: no ring called '$ring' (all, unit, fuzz, native, svm, link, guest, apps, e2e)" >&2
+        echo "tests/run.sh: no ring called '$ring' (all, unit, fuzz, native, svm, link, guest, process, apps, e2e)" >&2
         exit 2
         ;;
     esac

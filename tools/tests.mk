@@ -40,3 +40,8 @@ check:
 	@tools/deps.sh
 	@$(MAKE) -s --no-print-directory -j$(shell nproc) all unit fuzzers guest-tests native-tests link-tests examples
 	@tests/run.sh all
+# The hostile program of the process machine (tests/process).
+guest-tests: $(B)/tests/process/hostile
+$(B)/tests/process/hostile: tests/process/hostile.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CFLAGS) -static -o $@ $<

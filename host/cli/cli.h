@@ -33,7 +33,7 @@ struct port {
 };
 
 enum net_mode { NET_USER, NET_TAP, NET_NONE };
-enum platform { PLATFORM_AUTO, PLATFORM_KVM, PLATFORM_QEMU };
+enum platform { PLATFORM_AUTO, PLATFORM_KVM, PLATFORM_PROCESS, PLATFORM_QEMU };
 
 struct instance {
     enum platform platform; // never AUTO once started
@@ -45,7 +45,7 @@ struct instance {
     struct port ports[RUN_PORTS_MAX];
     unsigned port_count;
     uint64_t mem_bytes;
-    bool boot_chart;
+    bool boot_chart, allow_jit;
     char *kernel, *root; // files; root NULL: none
     uint64_t root_size;
     pid_t passt; // 0: not started
@@ -81,8 +81,8 @@ int passt_start(struct instance *in, bool has_dns, int *fd, struct err *e);
 // Whether the ports can be bound; the error names the one that cannot.
 int ports_check(const struct instance *in, struct err *e);
 
-// Becomes lith-monitor. Returns only on failure.
-int start_kvm(struct instance *in, int net_fd, struct err *e);
+// Becomes lith-monitor (platforms kvm and process). Returns only on failure.
+int start_monitor(struct instance *in, int net_fd, struct err *e);
 // Runs QEMU to its end. *status is the exit status for our caller.
 int start_qemu(struct instance *in, int net_fd, int *status, struct err *e);
 

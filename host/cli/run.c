@@ -182,7 +182,7 @@ enum {
 static int option_set(struct run_options *o, int opt, const char *value, struct err *e)
 {
     struct instance *in = &o->in;
-    static const char *const platforms[] = {"auto", "kvm", "qemu"};
+    static const char *const platforms[] = {"auto", "kvm", "process", "qemu"};
     static const char *const levels[] = {"error", "warn", "info", "debug"};
     switch (opt) {
     case 'p':
@@ -243,12 +243,12 @@ static int option_set(struct run_options *o, int opt, const char *value, struct 
                                                        value)
                                              : 0;
     case OPT_PLATFORM:
-        for (unsigned i = 0; i < 3; i++)
+        for (unsigned i = 0; i < 4; i++)
             if (strcmp(value, platforms[i]) == 0) {
                 in->platform = (enum platform)i;
                 return 0;
             }
-        return err_set(e, -EINVAL, "--platform %.40s: not auto, kvm or qemu", value);
+        return err_set(e, -EINVAL, "--platform %.40s: not auto, kvm, process or qemu", value);
     case OPT_LOG:
         o->log = value;
         for (unsigned i = 0; i < 4; i++)
@@ -452,6 +452,7 @@ static int config_compose(struct run_options *o, const struct launch *l, char *a
     config_net(o, b);
     if (o->in.boot_chart)
         bootconfig_add(b, "chart", "1");
+    o->in.allow_jit = o->allow_jit;
     if (o->allow_jit)
         bootconfig_add(b, "wx", "1");
     if (o->log)
@@ -508,19 +509,23 @@ static int program_check(struct run_options *o, const struct launch *l, int *net
     return 0;
 }
 
-static int platform_choose(struct instance *in, struct err *e)
+// Without KVM the launch text is read first (`l`): programs that are linked with the kernel do not
+// run as processes.
+static int platform_choose(struct instance *in, const struct launch *l, struct err *e)
 {
     const char *why;
-    if (in->platform == PLATFORM_QEMU)
-        return 0;
-    if (kvm_usable(&why)) {
-        in->platform = PLATFORM_KVM;
-        return 0;
-    }
-    if (in->platform == PLATFORM_KVM)
-        return err_set(e, -ENODEV, "KVM is not usable here (%s); --platform qemu works without",
+    if (in->platform == PLATFORM_KVM && !kvm_usable(&why))
+        return err_set(e, -ENODEV,
+                       "KVM is not usable here (%s); --platform process and qemu work without",
                        why);
-    in->platform = PLATFORM_QEMU;
+    if (in->platform == PLATFORM_PROCESS && l->linked)
+        return err_set(e, -ENOTSUP,
+                       "--platform process: the program is linked with the kernel, such run on kvm "
+                       "and qemu only");
+    if (in->platform == PLATFORM_PROCESS && !process_usable(&why))
+        return err_set(e, -ENODEV, "--platform process does not work here: %s", why);
+    if (in->platform == PLATFORM_AUTO)
+        in->platform = !l->linked && process_usable(&why) ? PLATFORM_PROCESS : PLATFORM_QEMU;
     return 0;
 }
 
@@ -533,7 +538,7 @@ int cmd_run(int argc, char *argv[])
         return status;
     bool forward_dns = false, program = program_named(argv[optind]);
     int net_fd = -1, r = 0;
-    struct launch l;
+    struct launch l = {0};
     if (program) {
         r = program_load(argv[optind], o.user, &l, &e);
         if (r == 0)
@@ -545,15 +550,25 @@ int cmd_run(int argc, char *argv[])
         forward_dns = true;
         o.dns[o.dns_count++] = USER_DNS;
     }
+    const char *why;
+    if (o.in.platform == PLATFORM_AUTO && kvm_usable(&why))
+        o.in.platform = PLATFORM_KVM;
+    bool loaded = program;
+    if (r == 0 && !loaded && o.in.platform != PLATFORM_KVM) {
+        r = launch_load(argv[optind], o.user, &l, &e);
+        loaded = true;
+        if (r == 0)
+            r = program_check(&o, &l, &net_fd, &e);
+    }
     if (r == 0)
-        r = platform_choose(&o.in, &e);
+        r = platform_choose(&o.in, &l, &e);
     // passt first: it takes longest to start. It ends with this process if something else fails.
     if (r == 0 && o.in.net == NET_USER) {
         r = ports_check(&o.in, &e);
         if (r == 0)
             r = passt_start(&o.in, forward_dns, &net_fd, &e);
     }
-    if (r == 0 && !program) {
+    if (r == 0 && !loaded) {
         r = launch_load(argv[optind], o.user, &l, &e);
         if (r == 0)
             r = program_check(&o, &l, &net_fd, &e);
@@ -562,8 +577,8 @@ int cmd_run(int argc, char *argv[])
         r = files_check(&o.in, &l, &e);
     if (r == 0)
         r = config_compose(&o, &l, argv + optind + 1, &e);
-    if (r == 0 && o.in.platform == PLATFORM_KVM)
-        r = start_kvm(&o.in, net_fd, &e);
+    if (r == 0 && o.in.platform != PLATFORM_QEMU)
+        r = start_monitor(&o.in, net_fd, &e);
     else if (r == 0)
         r = start_qemu(&o.in, net_fd, &status, &e);
     return r < 0 ? tool_fail(&e) : status;

@@ -80,6 +80,8 @@ const char *tool_option(int argc, char *argv[]);
 
 // Does /dev/kvm work here? *why says what does not.
 bool kvm_usable(const char **why);
+// The same for the process machine.
+bool process_usable(const char **why);
 
 // Is the file a program that is linked with the kernel (abi/boot.h, LITH_NOTE_PROGRAM)? 1: yes, and
 // *flags are its LITH_PROGRAM_*; 0: it is another ELF file; -ENOEXEC: no ELF file; -ENOTSUP: linked

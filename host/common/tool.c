@@ -2,6 +2,9 @@
 // What `lith` and its helper program share: how they fail, and what this host can do.
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/prctl.h>
 #include <linux/kvm.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -38,6 +41,22 @@ const char *tool_option(int argc, char *argv[])
         return letter;
     }
     return argv[(optind < argc ? optind : argc) - 1];
+}
+
+bool process_usable(const char **why)
+{
+    char text[24] = "";
+    int fd = open("/proc/sys/vm/mmap_min_addr", O_RDONLY | O_CLOEXEC);
+    *why = NULL;
+    if (!(getauxval(AT_HWCAP2) & 2)) // HWCAP2_FSGSBASE
+        *why = "the CPU or the kernel has no FSGSBASE instructions for programs";
+    else if (prctl(PR_GET_SECCOMP) < 0)
+        *why = "the kernel has no seccomp";
+    else if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 && atol(text) > 65536)
+        *why = "vm.mmap_min_addr is above 65536";
+    if (fd >= 0)
+        close(fd);
+    return *why == NULL;
 }
 
 bool kvm_usable(const char **why)

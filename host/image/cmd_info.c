@@ -46,7 +46,9 @@ int cmd_info(int argc, char *argv[])
     const char *why = "";
     bool kvm = kvm_usable(&why);
     printf("%-14s %s%s\n", "KVM:", kvm ? "works" : "no: ", kvm ? "" : why);
-    printf("%-14s %s\n", "Platform:", kvm ? "kvm" : "qemu");
+    bool process = process_usable(&why);
+    printf("%-14s %s%s\n", "Process:", process ? "works" : "no: ", process ? "" : why);
+    printf("%-14s %s\n", "Platform:", kvm ? "kvm" : process ? "process" : "qemu");
     char *relative = xasprintf("%s/../kernel/lith", exe_dir());
     char *kernel = realpath(relative, NULL);
     if (kernel == NULL)

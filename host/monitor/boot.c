@@ -157,23 +157,32 @@ static void load_kernel(struct monitor *m, const struct options *o, uint8_t *ram
         if (s->file_len == 0)
             continue;
         uint64_t mapped = round_up(s->file_len, PAGE_SIZE);
+        if (m->process && !s->exec) { // its RAM is one file of its own, which text is not part of
+            if (pread(fd, image + s->offset, s->file_len, (off_t)s->file_offset) !=
+                (ssize_t)s->file_len)
+                fatal("cannot read the kernel %s: %s", path, strerror(errno));
+            continue;
+        }
         map_or_die(image + s->offset, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd,
                    s->file_offset, "the kernel");
         if (s->mem_len > s->file_len) // what the file has behind the segment is not ours
             memset(image + s->offset + s->file_len, 0, mapped - s->file_len);
     }
-    close(fd);
-
-    uint64_t random;
-    if (getrandom(&random, sizeof random, 0) != sizeof random)
-        fatal("no random numbers: %s", strerror(errno));
-    uint64_t slots = (LITH_KERNEL_RANGE - KERNEL_IMAGE_MAX) / LITH_KERNEL_ALIGN;
-    m->kernel_base = LITH_KERNEL_BASE + random % slots * LITH_KERNEL_ALIGN;
+    do {
+        uint64_t random;
+        if (getrandom(&random, sizeof random, 0) != sizeof random)
+            fatal("no random numbers: %s", strerror(errno));
+        uint64_t slots = (LITH_KERNEL_RANGE - KERNEL_IMAGE_MAX) / LITH_KERNEL_ALIGN;
+        m->kernel_base = LITH_KERNEL_BASE + random % slots * LITH_KERNEL_ALIGN;
+    } while (m->process && !process_reserve_kernel(m));
     if (kernel_elf_link(&m->kernel, image, m->kernel_base, &why) != 0)
         fatal("kernel %s refused: %s", path, why);
+    if (m->process)
+        process_map_kernel(m, fd);
+    close(fd);
 }
 
-static void add_region(struct monitor *m, gpa_t gpa, uint64_t len, uint8_t *host, bool writable)
+void add_region(struct monitor *m, gpa_t gpa, uint64_t len, uint8_t *host, bool writable)
 {
     m->mem.region[m->mem.count++] = (struct mem_region){gpa, len, host, writable};
 }
@@ -205,25 +214,32 @@ static uint32_t load_config(int fd, uint8_t *to)
 void boot_map(struct monitor *m, const struct options *o)
 {
     m->ram_len = o->mem_bytes & ~(PAGE_SIZE - 1);
-    uint8_t *ram = map_or_die(NULL, m->ram_len, PROT_READ | PROT_WRITE,
-                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0, "guest memory");
     uint64_t low_len = m->ram_len < LOW_RAM_END ? m->ram_len : LOW_RAM_END;
     gpa_t top = 4 * GIB;
-    add_region(m, 0, low_len, ram, true);
-    if (m->ram_len > low_len) {
-        add_region(m, 4 * GIB, m->ram_len - low_len, ram + low_len, true);
-        top += m->ram_len - low_len;
+    if (m->process) {
+        process_map_ram(m, low_len);
+    } else {
+        uint8_t *ram =
+            map_or_die(NULL, m->ram_len, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0, "guest memory");
+        add_region(m, 0, low_len, ram, true);
+        if (m->ram_len > low_len)
+            add_region(m, 4 * GIB, m->ram_len - low_len, ram + low_len, true);
     }
+    top += m->ram_len - low_len;
     if (o->root) {
         if (o->root_len > ROOT_MAX)
             fatal("the root file system %s is too large", o->root);
         uint64_t len = round_up(o->root_len, PAGE_SIZE);
-        uint8_t *root =
-            map_or_die(NULL, len, PROT_READ, MAP_SHARED, o->root_fd, 0, "the root file system");
-        add_region(m, round_up(top, LARGE), len, root, false);
-        close(o->root_fd);
+        gpa_t gpa = round_up(top, LARGE);
+        void *at = m->process ? (void *)(uintptr_t)(LITH_DIRECT_BASE + gpa) : NULL;
+        uint8_t *root = map_or_die(at, len, PROT_READ, MAP_SHARED | (at ? MAP_FIXED_NOREPLACE : 0),
+                                   o->root_fd, 0, "the root file system");
+        add_region(m, gpa, len, root, false);
+        if (!m->process)
+            close(o->root_fd);
     }
-    m->dev_count = m->has_net ? 1 : 0;
+    m->dev_count = m->has_net && !m->process ? 1 : 0;
 }
 
 void boot_load(struct monitor *m, const struct options *o)
@@ -239,7 +255,7 @@ void boot_load(struct monitor *m, const struct options *o)
     b->shared_gpa = place(&p, PAGE_SIZE);
     m->shared = (struct lith_shared *)(void *)(ram + b->shared_gpa);
     m->shared->timer_tsc = m->shared->timer_seen_tsc = UINT64_MAX;
-    if (m->has_net) {
+    if (m->has_net && !m->process) {
         gpa_t queues = place(&p, 2 * virtq_bytes(NET_QUEUE_SIZE));
         net_describe(&m->net_backend, o->mac, queues, &b->dev[0]);
         if (!net_init(&m->net, &m->net_backend, &m->mem, &b->dev[0]))
@@ -303,7 +319,7 @@ void boot_finish(struct monitor *m)
     struct lith_boot *b = m->boot;
     struct timespec now;
     b->ring = (uint32_t)m->ring;
-    b->flags = m->ring == 3 ? 0 : LITH_BOOT_LAPIC;
+    b->flags = m->process ? LITH_BOOT_PROCESS : m->ring == 3 ? 0 : LITH_BOOT_LAPIC;
     b->tsc_khz = m->tsc_khz;
     b->exec_tsc = m->exec_tsc + m->tsc_offset;
     uint8_t seed[sizeof b->entropy + sizeof b->generation];

@@ -132,9 +132,11 @@ static const struct kernel_segment *segment_of(const struct kernel_image *image,
     return NULL;
 }
 
-// Find the tables note; notes are 4-byte aligned records of {namesz, descsz, type}.
+// Find the tables note, and that of the process machine if there is one; notes are 4-byte aligned
+// records of {namesz, descsz, type}.
 static int read_notes(struct kernel_image *image, const uint8_t *mem, const char **why)
 {
+    bool found = false;
     for (unsigned n = 0; n < image->note_count; n++) {
         uint64_t at = image->note_off[n], end = at + image->note_len[n];
         while (end - at >= sizeof(Elf64_Nhdr)) {
@@ -144,17 +146,28 @@ static int read_notes(struct kernel_image *image, const uint8_t *mem, const char
             uint64_t name_len = round_up(nh.n_namesz, 4), desc_len = round_up(nh.n_descsz, 4);
             if (!range_within(name_len, desc_len, end - at))
                 refuse("a note is longer than its segment");
-            if (nh.n_type == LITH_NOTE_TABLES && nh.n_namesz == 5 &&
-                memcmp(mem + at, "Lith", 5) == 0) {
+            bool ours = nh.n_namesz == 5 && memcmp(mem + at, "Lith", 5) == 0;
+            if (ours && nh.n_type == LITH_NOTE_TABLES) {
                 if (nh.n_descsz != sizeof image->tables)
                     refuse("its Lith note has another version's size");
                 memcpy(&image->tables, mem + at + name_len, sizeof image->tables);
-                return 0;
+                found = true;
+            } else if (ours && nh.n_type == LITH_NOTE_PROCESS &&
+                       nh.n_descsz == sizeof image->process) {
+                memcpy(&image->process, mem + at + name_len, sizeof image->process);
             }
             at += name_len + desc_len;
         }
     }
+    if (found)
+        return 0;
     refuse("it has no Lith note (is this a Lith kernel?)");
+}
+
+static bool in_code(const struct kernel_image *image, uint64_t offset, uint64_t len)
+{
+    const struct kernel_segment *s = segment_of(image, offset, len);
+    return s && s->exec && !s->write;
 }
 
 static int check_tables(const struct kernel_image *image, const char **why)
@@ -168,6 +181,13 @@ static int check_tables(const struct kernel_image *image, const char **why)
     const struct kernel_segment *code = segment_of(image, t->start64_off, 1);
     if (!code || !code->exec)
         refuse("its entry point is not code");
+    const struct lith_note_process *p = &image->process;
+    if (p->calls_end == 0)
+        return 0;
+    if (p->calls_start >= p->calls_end ||
+        !in_code(image, p->calls_start, p->calls_end - p->calls_start) ||
+        !in_code(image, p->signal_off, 1) || !in_code(image, p->restorer_off, 1))
+        refuse("what it says of the process machine lies outside its code");
     return 0;
 }
 

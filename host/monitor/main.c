@@ -3,7 +3,7 @@
 //
 //   lith-monitor --kernel FILE [--root FILE] --mem BYTES --config-fd N
 //                [--net tap:NAME | --net passt:PATH | --net passt:N] [--mac MAC] [--ring 0|3]
-//                [--boot-chart]
+//                [--machine kvm|process] [--allow-wx] [--boot-chart]
 //
 // passt:N is a descriptor: a connected stream socket that speaks passt's framing. --boot-chart
 // prints what the monitor's own start took (the kernel's part: chart=1 in the configuration). The
@@ -86,6 +86,11 @@ static void parse_options(struct options *o, int argc, char **argv)
             i--;
             continue;
         }
+        if (strcmp(name, "--allow-wx") == 0) {
+            o->allow_wx = true;
+            i--;
+            continue;
+        }
         if (!value)
             fatal("%s needs a value", name);
         if (strcmp(name, "--kernel") == 0) {
@@ -105,13 +110,18 @@ static void parse_options(struct options *o, int argc, char **argv)
             if (strcmp(value, "0") != 0 && strcmp(value, "3") != 0)
                 fatal("--ring is 0 or 3");
             o->ring = value[0] - '0';
+        } else if (strcmp(name, "--machine") == 0) {
+            o->process = strcmp(value, "process") == 0;
+            if (!o->process && strcmp(value, "kvm") != 0)
+                fatal("--machine is kvm or process");
         } else {
             fatal("unknown option %s", name);
         }
     }
     if (!o->kernel || o->config_fd < 0)
         fatal("usage: lith-monitor --kernel FILE [--root FILE] --mem BYTES --config-fd N "
-              "[--net tap:NAME|passt:PATH|passt:N] [--mac MAC] [--ring 0|3] [--boot-chart]");
+              "[--net tap:NAME|passt:PATH|passt:N] [--mac MAC] [--ring 0|3] "
+              "[--machine kvm|process] [--allow-wx] [--boot-chart]");
     if (o->mem_bytes < MEM_MIN)
         fatal("--mem must be at least %llu bytes", MEM_MIN);
     if (!have_mac && o->net) {
@@ -179,13 +189,13 @@ static struct {
 } chart[8];
 static unsigned chart_len;
 
-static void chart_mark(const char *what)
+void chart_mark(const char *what)
 {
     chart[chart_len].what = what;
     chart[chart_len++].tsc = rdtsc();
 }
 
-static void chart_print(const struct monitor *m)
+void chart_print(const struct monitor *m)
 {
     uint64_t last = m->exec_tsc;
     for (unsigned i = 0; i < chart_len && m->tsc_khz; i++) {
@@ -204,6 +214,11 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     parse_options(&options, argc, argv);
     close_others(&options);
+    m->process = options.process;
+    if (m->process) {
+        process_check(m);
+        options.ring = 3;
+    }
     m->virt = host_virt();
     m->ring = options.ring >= 0 ? options.ring : m->virt == VIRT_NONE ? 3 : 0;
     options.kernel_fd = open_file(options.kernel, &options.kernel_len, "kernel");
@@ -212,9 +227,16 @@ int main(int argc, char **argv)
     chart_mark("options, files");
     if (options.net)
         open_net(m, options.net);
+    if (m->process && m->has_net && m->net_backend.flush)
+        net_relay_start(&m->net_backend);
     sandbox_drop_privileges();
     chart_mark("network, privileges");
     boot_map(m, &options);
+    if (m->process) {
+        boot_load(m, &options);
+        chart_mark("kernel and boot block in memory");
+        process_run(m, &options);
+    }
     io_start(m);
     boot_load(m, &options);
     chart_mark("kernel and boot block in memory");

@@ -48,6 +48,8 @@ static inline uint64_t round_up(uint64_t value, uint64_t align)
 // A guest-physical address. Only guest_mem_ptr() turns one into a pointer.
 typedef uint64_t gpa_t;
 
+struct monitor;
+
 struct mem_region {
     gpa_t gpa;
     uint64_t len; // bytes that are mapped on both sides, page multiple
@@ -63,6 +65,8 @@ struct guest_mem {
 // The host address of [gpa, gpa+len), which must lie in one region, writable if `write`; else NULL.
 // len 0 is refused. The memory stays the guest's: read each value once.
 void *guest_mem_ptr(const struct guest_mem *mem, gpa_t gpa, uint64_t len, bool write);
+
+void add_region(struct monitor *m, gpa_t gpa, uint64_t len, uint8_t *host, bool writable);
 
 // Copy a structure out of guest memory once; false if it is not all there.
 bool guest_mem_read(const struct guest_mem *mem, gpa_t gpa, void *out, size_t len);
@@ -91,7 +95,8 @@ struct kernel_image {
     uint64_t dynamic_off, dynamic_len;                  // len 0: none
     uint64_t note_off[4], note_len[4];
     unsigned note_count;
-    struct lith_note_tables tables; // set by kernel_elf_link
+    struct lith_note_tables tables;   // set by kernel_elf_link
+    struct lith_note_process process; // so is this; zeroes: not for the process machine
 };
 
 // Check the file's headers (its first `header_len` bytes) and fill `image`. 0, or -1 with a reason
@@ -175,6 +180,14 @@ void net_tap_open(struct net_backend *backend, const char *name);
 void net_passt_open(struct net_backend *backend, const char *path);
 void net_passt_use(struct net_backend *backend, int fd); // a connected stream socket
 
+bool net_frame_to_loopback(const uint8_t *frame, uint32_t len); // passt must not see it
+// net_relay.c: machine "process" has no monitor that looks at its frames, so another process does.
+// The backend's descriptor becomes the guest's end.
+void net_relay_start(struct net_backend *backend);
+// Frames from `guest` to `host` as far as they are allowed, everything the other way; returns when
+// one side has ended.
+void net_relay(int guest, int host);
+
 struct net_stats {
     uint64_t rx_packets, tx_packets, rx_dropped, tx_dropped;
 };
@@ -220,11 +233,15 @@ enum {
 // not.
 enum virt { VIRT_NONE, VIRT_VMX, VIRT_SVM };
 
+struct sock_filter;
+
 struct monitor {
     // Set before the I/O thread starts, then constant.
     uint64_t exec_tsc;
     enum virt virt;
     int ring;
+    bool process; // machine "process", else KVM
+    int ram_fd;   // machine "process": RAM, offset = gpa
     uint64_t ram_len;
     struct guest_mem mem;
     struct kernel_image kernel;
@@ -262,8 +279,13 @@ struct options {
     int config_fd;
     int ring; // -1: choose
     bool boot_chart;
+    bool process, allow_wx;
     uint8_t mac[6];
 };
+
+// For --boot-chart.
+void chart_mark(const char *what);
+void chart_print(const struct monitor *m);
 
 // In the order of start; any failure ends the process.
 // attention.c: interrupts of a guest in ring 3 (abi/boot.h, struct lith_attention).
@@ -286,6 +308,22 @@ void boot_finish(struct monitor *m);         // clocks and entropy, last of all
 void sandbox_enter(const struct monitor *m); // all threads: the system call filter
 // I/O thread: has the host give the RAM that the guest will use next. True if there was any to do.
 bool boot_populate(struct monitor *m);
+// process.c: the machine that is a process of the host's (abi/boot.h).
+void process_check(struct monitor *m); // what it needs of the host; sets tsc_khz
+void process_map_ram(struct monitor *m,
+                     uint64_t low_len);         // both parts of RAM, at the guest's addresses
+bool process_reserve_kernel(struct monitor *m); // false: m->kernel_base is in use
+void process_map_kernel(struct monitor *m, int fd);
+_Noreturn void process_run(struct monitor *m, const struct options *options);
+// process_filter.c: what the host lets through. The filter's length.
+#define PROCESS_FILTER_MAX 128
+struct process_rules {
+    uint64_t calls_start, calls_end; // addresses of the kernel's calls
+    int ram_fd, root_fd, net_fd;
+    bool allow_wx;
+};
+unsigned process_filter(const struct process_rules *rules, struct sock_filter *out);
+
 void io_serve(void); // lets the I/O thread serve
 _Noreturn void kvm_run_guest(struct monitor *m);
 

@@ -94,7 +94,7 @@ static int passt_flush(struct net_backend *backend)
 // passt connects to whatever address the guest sends to, from the host: a guest that sends to the
 // loopback network would reach the host's own services. Such frames never come from a sound network
 // stack.
-static bool goes_to_loopback(const uint8_t *frame, uint32_t len)
+bool net_frame_to_loopback(const uint8_t *frame, uint32_t len)
 {
     static const uint8_t zeros[10];
     if (len >= 34 && frame[12] == 0x08 && frame[13] == 0x00)
@@ -126,7 +126,7 @@ static int passt_send(struct net_backend *backend, const struct iovec *iov, int 
         memcpy(to, (const uint8_t *)iov[i].iov_base + cut, iov[i].iov_len - cut);
         to += iov[i].iov_len - cut;
     }
-    if (goes_to_loopback(tx_buffer + tx_end + 4, frame_len))
+    if (net_frame_to_loopback(tx_buffer + tx_end + 4, frame_len))
         return 0;
     tx_end += 4 + frame_len;
     backend->send_pending = true;

@@ -75,6 +75,8 @@ void *virtq_take(struct virtq *q, uint32_t *written);
 void virtq_interrupts(struct virtq *q, bool on);
 bool virtq_has_used(const struct virtq *q);
 
+// packets.c: the network of the process machine. Weak: linked programs are without.
+int packets_probe(void) __attribute__((weak));
 int virtio_net_probe(void); // virtio_net.c: attaches the machine's virtio-net devices
 
 #endif

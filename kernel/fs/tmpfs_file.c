@@ -14,7 +14,7 @@ static bool lower_covers(const struct inode *i, uint64_t index)
 
 // The image's page at index when it lies there whole and aligned; else NULL (hole, tail behind the
 // inode).
-static const uint8_t *lower_page(const struct inode *i, uint64_t index, uint64_t *run)
+static const uint8_t *lower_page(struct inode *i, uint64_t index, uint64_t *run)
 {
     const uint8_t *p;
     uint64_t off = index << PAGE_SHIFT;
@@ -28,10 +28,11 @@ static const uint8_t *lower_page(const struct inode *i, uint64_t index, uint64_t
             return NULL;
         if ((uint64_t)(p - i->sb->lower->base) + PAGE_SIZE > i->sb->lower->len)
             return NULL;
-        for (uint64_t at = rest; at < PAGE_SIZE; at++) {
+        for (uint64_t at = rest; at < PAGE_SIZE && !i->reg.tail_is_zero; at++) {
             if (p[at])
                 return NULL; // a hostile image must not show bytes behind the end
         }
+        i->reg.tail_is_zero = true;
         rest = PAGE_SIZE;
     }
     *run = rest >> PAGE_SHIFT;
@@ -392,7 +393,7 @@ static int object_get_page(struct vm_object *o, uint64_t pgoff, bool for_write, 
 
 static uint64_t object_extent(struct vm_object *o, uint64_t pgoff, uint64_t *pa)
 {
-    const struct inode *i = inode_of(o);
+    struct inode *i = inode_of(o);
     uint64_t run, next;
     const uint8_t *p = i->sb->lower ? lower_page(i, pgoff, &run) : NULL;
     if (!p)

@@ -90,8 +90,9 @@ struct inode {
             struct page_tree pages;
             struct erofs_data lower;
             uint64_t
-                lower_len;   // bytes from the start that still come from the image where no page is
-            char *mapped_as; // path at the first mmap(), or NULL
+                lower_len; // bytes from the start that still come from the image where no page is
+            bool tail_is_zero; // the image's bytes behind its end were looked at
+            char *mapped_as;   // path at the first mmap(), or NULL
         } reg;
         struct {
             struct dentry *dentry;    // its one name

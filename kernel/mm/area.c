@@ -190,6 +190,7 @@ void space_unlock(struct mm_space *s)
 {
     struct vm_area *dead = s->dead;
     s->dead = NULL;
+    plat_map_done();
     spin_unlock(&s->lock);
     while (dead) { // unref may sleep: not under the lock
         struct vm_area *a = dead;

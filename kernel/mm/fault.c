@@ -69,16 +69,10 @@ static void clip_around(const struct vm_area *a, uint64_t va, uint64_t *start, u
     *end = MIN(a->end, ALIGN_DOWN(va, MM_FAULT_AROUND * PAGE_SIZE) + MM_FAULT_AROUND * PAGE_SIZE);
 }
 
+// In rising order, so that pages which lie side by side in memory are mapped so.
 static int fault_anon(struct mm_space *s, struct vm_area *a, uint64_t va)
 {
-    uint64_t pa = page_alloc(0, PAGE_ZERO | PAGE_USER), start, end;
-    if (!pa)
-        return -ENOMEM;
-    int rc = map_page(s, va, pa, area_rights(a), false);
-    if (rc) {
-        page_unref(pa);
-        return rc;
-    }
+    uint64_t start, end;
     if (va == a->ahead_end) {
         a->ahead = MIN(a->ahead * 2, (uint64_t)MM_FAULT_AHEAD_MAX);
         start = va;
@@ -87,8 +81,17 @@ static int fault_anon(struct mm_space *s, struct vm_area *a, uint64_t va)
         a->ahead = MM_FAULT_AROUND;
         clip_around(a, va, &start, &end);
     }
+    anon_ahead(s, a, start, va);
+    uint64_t pa = page_alloc(0, PAGE_ZERO | PAGE_USER);
+    if (!pa)
+        return -ENOMEM;
+    int rc = map_page(s, va, pa, area_rights(a), false);
+    if (rc) {
+        page_unref(pa);
+        return rc;
+    }
     a->ahead_end = end;
-    anon_ahead(s, a, start, end);
+    anon_ahead(s, a, va + PAGE_SIZE, end);
     return 0;
 }
 

@@ -86,6 +86,7 @@ static void dev_receive_done(struct netdev *d)
 {
     net_lock();
     input_batch(d->stack);
+    tcp_flush_late();
     net_unlock();
 }
 

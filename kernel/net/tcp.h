@@ -248,7 +248,8 @@ void tcp_fail(struct tcp_sock *t, int err); // destroy with an error for the pro
 void tcp_time_wait(struct tcp_sock *t); // to TIME_WAIT: a compact entry takes over, then destroy
 void tcp_tw_free(struct tcp_tw *tw);
 void tcp_tw_restart(struct tcp_tw *tw);
-void tcp_schedule(struct tcp_sock *t); // tcp_output() at the end of the batch
+void tcp_output_late(struct tcp_sock *t); // tcp_output() at the next poll, where that is better
+void tcp_schedule(struct tcp_sock *t);    // tcp_output() at the end of the batch
 extern uint64_t tcp_secret[4];
 uint32_t tcp_new_iss(uint32_t laddr, uint16_t lport, uint32_t raddr, uint16_t rport); // RFC 6528
 uint32_t tcp_new_ts_offset(uint32_t laddr, uint16_t lport, uint32_t raddr, uint16_t rport);

@@ -290,7 +290,7 @@ ssize_t_k tcp_send(struct sock *s, struct sock_copy *from, size_t len, int flags
     }
     if (done) {
         t->more = flags & MSG_MORE;
-        tcp_output(t);
+        tcp_output_late(t);
     }
     sock_unclaim(s, &s->tx_busy);
     net_unlock();
@@ -324,7 +324,7 @@ ssize_t_k tcp_send_ref(struct sock *s, const void *bytes, size_t len, int flags,
             p->stamp = (uint64_t)(uintptr_t)release;
             queue_chunk(t, p);
             t->more = flags & MSG_MORE;
-            tcp_output(t);
+            tcp_output_late(t);
         }
         sock_unclaim(s, &s->tx_busy);
     }

@@ -219,6 +219,27 @@ void tcp_schedule(struct tcp_sock *t)
         list_add_tail(&t->pending, &pending_list);
 }
 
+// Small pieces that a program sends one after the other (a header, then a file) are one segment
+// when sending waits for the next poll: it comes as soon as the program waits for something.
+static struct list_head late_list = {&late_list, &late_list};
+
+void tcp_output_late(struct tcp_sock *t)
+{
+    if (!(t->route.nif->dev->features & NETDEV_LATE) || tcp_unsent(t) >= TCP_LATE_MAX)
+        tcp_output(t);
+    else if (list_empty(&t->pending))
+        list_add_tail(&t->pending, &late_list);
+}
+
+void tcp_flush_late(void)
+{
+    while (!list_empty(&late_list)) {
+        struct tcp_sock *t = list_first(&late_list, struct tcp_sock, pending);
+        list_del(&t->pending);
+        tcp_output(t);
+    }
+}
+
 void tcp_flush_pending(void)
 {
     while (!list_empty(&pending_list)) {

@@ -16,6 +16,19 @@ extern const struct plat_machine *plat_machine; // chosen at start
 extern const struct plat_machine machine_kvm, machine_pvh;
 
 void pagetable_init(uint64_t pml4_pa);
+// A machine without page tables of its own (process): each change of the record is made known to
+// it. Runs of pages that have (map: get) a translation.
+struct plat_mirror {
+    void (*map)(uint64_t va, uint64_t pa, uint64_t len, unsigned prot);
+    void (*protect)(uint64_t va, uint64_t len, unsigned prot);
+    void (*unmap)(uint64_t va, uint64_t len);
+    void (*settle)(void); // plat_map_done()
+};
+extern const struct plat_mirror *plat_mirror; // NULL: the CPU reads the tables
+struct lith_boot;
+// plat/process: sets plat_machine, and lets go of the monitor. Weak, and called through a pointer
+// only (it is out of reach of the code where it is not there): linked programs are without.
+void process_start(const struct lith_boot *boot) __attribute__((weak));
 // Rest of start-up, the same on all machines; never returns. kernel_main is core's.
 extern void kernel_main(void) __attribute__((noreturn));
 

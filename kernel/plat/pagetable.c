@@ -11,6 +11,7 @@
 static uint64_t (*page_alloc_fn)(void);
 static void (*page_free_fn)(uint64_t pa);
 static uint64_t pml4_pa;
+const struct plat_mirror *plat_mirror;
 
 void pagetable_init(uint64_t pml4)
 {
@@ -114,9 +115,17 @@ int plat_map(uint64_t va, uint64_t pa, uint64_t len, unsigned prot)
         flush |= may_be_cached(*e);
         *e = ((pa + off) & PTE_ADDR) | bits;
     }
-    if (flush)
+    if (plat_mirror)
+        plat_mirror->map(va, pa, len, prot);
+    else if (flush)
         flush_range(va, len);
     return 0;
+}
+
+void plat_map_done(void)
+{
+    if (plat_mirror)
+        plat_mirror->settle();
 }
 
 // Calls for each present last-level entry in the range; 512-page holes cost one look each. Returns
@@ -156,6 +165,20 @@ static bool for_present(uint64_t va, uint64_t len, void (*fn)(uint64_t *e, uint6
     return cached;
 }
 
+// The runs of what has a translation, for the mirror.
+static void mirror_runs(uint64_t va, uint64_t end, unsigned prot, bool unmap)
+{
+    for (va = plat_next_mapped(va, end); va < end; va = plat_next_mapped(va, end)) {
+        uint64_t run = va;
+        while (va < end && plat_query(va, NULL, NULL))
+            va += PAGE_SIZE;
+        if (unmap)
+            plat_mirror->unmap(run, va - run);
+        else
+            plat_mirror->protect(run, va - run, prot);
+    }
+}
+
 static void clear_entry(uint64_t *e, uint64_t bits)
 {
     (void)bits;
@@ -169,13 +192,17 @@ static void protect_entry(uint64_t *e, uint64_t bits)
 
 void plat_unmap(uint64_t va, uint64_t len)
 {
-    if (for_present(va, len, clear_entry, 0))
+    if (plat_mirror)
+        mirror_runs(va, va + len, 0, true);
+    if (for_present(va, len, clear_entry, 0) && !plat_mirror)
         flush_range(va, len);
 }
 
 void plat_protect(uint64_t va, uint64_t len, unsigned prot)
 {
-    if (for_present(va, len, protect_entry, bits_of(prot)))
+    if (plat_mirror)
+        mirror_runs(va, va + len, prot, false);
+    if (for_present(va, len, protect_entry, bits_of(prot)) && !plat_mirror)
         flush_range(va, len);
 }
 

@@ -21,8 +21,25 @@ struct plat_dev {
     const struct lith_dev *ready; // abi/boot.h, when mmio is NULL
     unsigned vector;              // bit (vector - 0x20) of cpu->pending is its interrupt; 0: none
 };
+// A network without a virtio device: packets through calls (machine "process").
+struct plat_iovec {
+    void *base; // direct-mapped
+    uint64_t len;
+};
+struct plat_packets {
+    uint8_t mac[6];
+    uint16_t mtu;
+    bool stream; // frames behind their length (32 bits, big endian); else packets, each behind a
+                 // virtio_net_hdr_v1
+    bool csum, tso4;    // as virtio-net's features, both ways
+    bool write_blocked; // driver: waiting ends, too, when there is room to write
+    bool ended;         // driver: the other side has gone, nobody waits for it
+    // Bytes, or -errno: -EAGAIN when there is nothing or no room now.
+    long (*read)(const struct plat_iovec *iov, unsigned count);
+    long (*write)(const struct plat_iovec *iov, unsigned count);
+};
 struct plat_info {
-    const char *name;                    // "kvm", "pvh"
+    const char *name;                    // "kvm", "pvh", "process"
     unsigned ring;                       // 0 or 3
     struct plat_range ram[PLAT_MEM_MAX]; // free for use: without kernel image, page tables, root
     unsigned ram_count;
@@ -41,6 +58,7 @@ struct plat_info {
     unsigned entropy_len; // bytes valid; wiped by core/random
     struct plat_dev dev[PLAT_DEV_MAX];
     unsigned dev_count;
+    struct plat_packets *packets; // NULL: none
 };
 extern struct plat_info plat_info;
 
@@ -55,6 +73,9 @@ void plat_set_page_source(uint64_t (*alloc)(void), void (*free)(uint64_t pa));
 // Maps [va, va+len) to pa. Existing translations there are replaced. -ENOMEM: no page for tables
 // (nothing mapped).
 int plat_map(uint64_t va, uint64_t pa, uint64_t len, unsigned prot);
+// What was mapped since the last time is complete, and will be used soon. (It can be used without
+// this, too.)
+void plat_map_done(void);
 void plat_unmap(uint64_t va, uint64_t len);
 // Changes protection of what is mapped in the range; holes are skipped. prot 0 keeps the
 // translations (plat_query and plat_next_mapped still find them, with prot 0) but any access

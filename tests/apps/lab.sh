@@ -10,7 +10,7 @@
 #
 # Addresses: the host's end of the tap is 10.42.0.1, the instance is 10.42.0.2 ($GUEST); with
 # LAB_LINK=lossy the link between them loses frames (tests/apps/lossy.c, LOSSY_* variables).
-# Settings from outside: LITH_PLATFORMS (default "qemu qemu-ring3 kvm"; also `native`, which runs
+# Settings from outside: LITH_PLATFORMS (default "qemu qemu-ring3 kvm process"; also `native`, which runs
 # the same checks against the host's own program), LAB_KEEP=1 keeps the scratch folder.
 # shellcheck shell=bash
 set -uo pipefail
@@ -20,7 +20,7 @@ LAB_BUILD=$LAB_TOP/build/tests/apps
 GUEST=10.42.0.2
 LAB_HOST=10.42.0.1
 LAB_MAC=52:54:00:4c:49:54
-: "${LITH_PLATFORMS:=qemu qemu-ring3 kvm}"
+: "${LITH_PLATFORMS:=qemu qemu-ring3 kvm process}"
 PATH=$PATH:/usr/sbin:/sbin
 
 lab_skip_all() { # REASON
@@ -216,7 +216,7 @@ lab_start() { # IMAGE [ARG...]
         ;;
     qemu) opts+=(--platform qemu) ;;
     qemu-ring3) opts+=(--platform qemu) && export LITH_QEMU && LITH_QEMU=$(lab_qemu_ring3) ;;
-    kvm) opts+=(--platform kvm) ;;
+    kvm | process) opts+=(--platform "$PLATFORM") ;;
     esac
     [ "$PLATFORM" = qemu-ring3 ] || unset LITH_QEMU
     if [ -n "${LAB_LOSSY:-}" ]; then

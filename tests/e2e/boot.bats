@@ -8,8 +8,8 @@ load lib
 setup() {
     setup_lith
     require_boot
-    platforms=qemu
-    [ ! -r /dev/kvm ] || platforms="qemu kvm"
+    platforms="qemu process"
+    [ ! -r /dev/kvm ] || platforms="qemu process kvm"
 }
 
 # A static program that prints its arguments and ends with the status that the first one names; "wait"
@@ -80,4 +80,18 @@ END
             [ $rc -eq "${pair#*:}" ] || { echo "$p ${pair}: status $rc"; cat out; false; }
         done
     done
+}
+
+@test "platform process: as an ordinary user, and in a user namespace without /dev/kvm" {
+    program_image
+    if [ "$(id -u)" = 0 ]; then
+        chmod -R a+rX "$BATS_RUN_TMPDIR"
+        run setpriv --reuid=65534 --regid=65534 --clear-groups timeout 60 lith run --platform process --net none p 7 a
+        [ "$status" -eq 7 ]
+    fi
+    unshare --user --map-root-user true 2>/dev/null || skip "no user namespaces here"
+    run unshare --user --map-root-user --mount sh -c 'mount -t tmpfs none /dev && mknod /dev/null c 1 3 2>/dev/null
+        lith info; exec timeout 60 lith run --net none p 7 a'
+    [ "$status" -eq 7 ]
+    [[ "$output" =~ Platform:\ +process ]]
 }

@@ -376,7 +376,7 @@ s=socket.socket(); s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1); s.bind
     bad "not an IPv4 address" --gateway x
     bad "not an IPv4 address" --dns 1.2.3.4.5
     bad "not a unicast MAC" --mac-address 01:00:00:00:00:00
-    bad "not auto, kvm or qemu" --platform xen
+    bad "not auto, kvm, process or qemu" --platform xen
     bad "must be absolute" -w rel
     bad "letters, digits" --hostname 'a b'
     bad "not NAME=VALUE" -e =x

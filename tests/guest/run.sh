@@ -21,7 +21,7 @@ if [ ${#names[@]} = 0 ]; then
 fi
 if [ -z "$platforms" ]; then
     platforms="qemu qemu3"
-    [ -w /dev/kvm ] && platforms="qemu kvm"
+    [ -w /dev/kvm ] && platforms="qemu kvm process"
 fi
 
 # The image: the programs, and every library that ldd finds for them.

@@ -54,6 +54,10 @@ int plat_map(uint64_t va, uint64_t pa, uint64_t len, unsigned prot)
     return 0;
 }
 
+void plat_map_done(void)
+{
+}
+
 void plat_unmap(uint64_t va, uint64_t len)
 {
     ASSERT(IS_ALIGNED(va | len, PAGE_SIZE));

@@ -18,7 +18,7 @@ void (*arch_exit_hook)(struct regs *);
 uintptr_t __stack_chk_guard = 0x4c697468;
 
 extern const uint64_t arch_exc_stubs[32], arch_irq_stubs[16];
-extern char exc_stack_top[], df_stack_top[];
+extern char df_stack_top[];
 extern void irq_spurious(void), ring0_page_fault(void), ring0_breakpoint(void),
     ring3_flush_site(void);
 

@@ -229,6 +229,7 @@ irq_spurious:
     iretq
 
 // --- exceptions: vectors 0 to 31, IST 2 ---
+    .global exc_entry_start, exc_entry_end, exc_common
 exc_entry_start:
 .macro EXC n
     .balign 16

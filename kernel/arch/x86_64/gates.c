@@ -4,7 +4,6 @@
 #include "abi/gate.h"
 
 extern const char gate_heads_start[], entry_tail_low[], arch_gate_table[];
-extern void gate_jump(void);
 
 // A program interrupted at the first instructions of a gate is put back to its own call, so that no
 // gate address is ever seen in a signal frame.

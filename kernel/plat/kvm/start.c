@@ -94,6 +94,8 @@ static const struct plat_machine machine_kvm3 = {.console_write = kvm_console_wr
                                                  .take_signal = kvm_take_signal,
                                                  .timer_set = kvm_timer_set};
 
+static void (*const volatile start_as_process)(const struct lith_boot *) = process_start;
+
 static void add_ram(uint64_t start, uint64_t end)
 {
     if (start < end && plat_info.ram_count < PLAT_MEM_MAX)
@@ -105,10 +107,14 @@ __attribute__((no_stack_protector)) void plat_kvm_start(const struct lith_boot *
 {
     extern char kernel_start[], kernel_end[];
     boot = *from;
-    arch_tables_init(boot.ring);
+    bool process = start_as_process && (boot.flags & LITH_BOOT_PROCESS);
+    if (!process)
+        arch_tables_init(boot.ring);
     arch_cpu_start(boot.ring);
     plat_machine = boot.ring ? &machine_kvm3 : &machine_kvm;
     plat_info.name = "kvm";
+    if (process)
+        start_as_process(&boot);
     plat_info.ring = boot.ring;
     plat_info.kernel_base = (uintptr_t)kernel_start;
     plat_info.kernel_len = (uint64_t)(kernel_end - kernel_start);
@@ -119,7 +125,7 @@ __attribute__((no_stack_protector)) void plat_kvm_start(const struct lith_boot *
     if (boot.magic != LITH_BOOT_MAGIC || boot.version != LITH_BOOT_VERSION ||
         boot.size < sizeof(boot)) {
         static const char text[] = "lith: this monitor speaks another version of the boot block\n";
-        kvm_console_write(text, sizeof(text) - 1, 2);
+        plat_console_write(text, sizeof(text) - 1, 2);
         plat_exit(125);
     }
     shared = pa_to_va(boot.shared_gpa);
@@ -151,10 +157,10 @@ __attribute__((no_stack_protector)) void plat_kvm_start(const struct lith_boot *
 
 void plat_start_interrupts(void)
 {
-    if (plat_machine == &machine_kvm3) {
+    if (plat_machine == &machine_kvm3)
         start_posted_interrupts();
+    if (arch_ring && plat_machine != &machine_pvh)
         return;
-    }
     if (!lapic)
         lapic_init();
     clock_measure_end();

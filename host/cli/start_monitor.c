@@ -24,7 +24,7 @@ static int config_file(const struct instance *in, struct err *e)
     return fd;
 }
 
-int start_kvm(struct instance *in, int net_fd, struct err *e)
+int start_monitor(struct instance *in, int net_fd, struct err *e)
 {
     char mem[24], config[12], net[32], mac[18];
     const char *env = getenv("LITH_MONITOR");
@@ -36,7 +36,7 @@ int start_kvm(struct instance *in, int net_fd, struct err *e)
     snprintf(config, sizeof(config), "%d", fd);
     snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", in->mac[0], in->mac[1], in->mac[2],
              in->mac[3], in->mac[4], in->mac[5]);
-    const char *argv[16] = {"lith-monitor", "--kernel", in->kernel, "--mem", mem,
+    const char *argv[20] = {"lith-monitor", "--kernel", in->kernel, "--mem", mem,
                             "--config-fd",  config};
     int n = 7;
     if (in->root != NULL) {
@@ -54,6 +54,12 @@ int start_kvm(struct instance *in, int net_fd, struct err *e)
         argv[n++] = net;
         argv[n++] = "--mac";
         argv[n++] = mac;
+    }
+    if (in->platform == PLATFORM_PROCESS) {
+        argv[n++] = "--machine";
+        argv[n++] = "process";
+        if (in->allow_jit)
+            argv[n++] = "--allow-wx";
     }
     if (in->boot_chart)
         argv[n++] = "--boot-chart";
