@@ -20,6 +20,7 @@
 
 #define ARGS_MAX   (32 + 2 * RUN_PORTS_MAX)
 #define PASST_ROOM (8 << 20)
+#define PORT_TRIES 30
 
 static const char *format_ipv4(uint32_t addr, char out[16])
 {
@@ -40,7 +41,14 @@ int ports_check(const struct instance *in, struct err *e)
             inet_pton(AF_INET, p->host_ip, &sa.sin_addr);
         if (!p->udp)
             setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-        int r = bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ? -errno : 0;
+        int r;
+        // An instance that has just ended leaves its passt some milliseconds more.
+        for (unsigned try = 0;; try++) {
+            r = bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ? -errno : 0;
+            if (r != -EADDRINUSE || try == PORT_TRIES)
+                break;
+            usleep(10000);
+        }
         close(fd);
         const char *ip = p->host_ip[0] ? p->host_ip : "0.0.0.0";
         if (r == -EADDRINUSE)
