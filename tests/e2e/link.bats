@@ -193,6 +193,14 @@ for x in l.values():
     fails_with "lith help size"
 }
 
+@test "lith-cc says that C++ is not supported" {
+    echo '#include <vector>' >a.cc
+    run lith-cc -c a.cc
+    [ "$status" = 1 ] && [[ $output == *"C++ is not supported"* ]]
+    run -0 lith-cc -c hello.c
+    [[ $output != *C++* ]]
+}
+
 @test "lith symbolize: addresses, offsets, reports" {
     lith-cc -g -O2 hello.c -o hello
     main=$(nm hello | awk '$3 == "main" { print $1 }')
