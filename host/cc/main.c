@@ -209,6 +209,14 @@ int main(int argc, char *argv[])
         return ask_linker(&o);
     if (!o.has_inputs)
         exec_gcc(&o, false); // --version, -v, -print-..., --help, and its own complaint
+    for (size_t i = 0; i < o.item_count; i++)
+        if (o.items[i].kind == ITEM_SOURCE && source_is_cxx(&o.items[i])) {
+            fprintf(stderr,
+                    CC_NAME ": warning: %s: C++ is not supported: there is no C++ library for "
+                            "musl here, neither its headers nor its functions\n",
+                    o.items[i].word);
+            break;
+        }
     if (o.compile_only)
         exec_gcc(&o, true);
     return compile_and_link(&o);

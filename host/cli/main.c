@@ -66,7 +66,8 @@ const struct command commands[] = {
      "executed,\n"
      "127 when it is not found. Ctrl-C and SIGTERM reach the program, which then has 10 "
      "seconds.\n"
-     "The program reads nothing from standard input; all that it writes comes out on standard "
+     "The program reads nothing from standard input. Under QEMU its standard error comes out on "
+     "standard\n"
      "output.\n"},
     {"size", NULL, "[--json] [--svg FILE] [--why SYMBOL|LIBRARY] PROGRAM",
      "Show what a program built with lith-cc is made of",

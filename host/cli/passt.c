@@ -18,7 +18,9 @@
 
 #include "cli/cli.h"
 
-#define ARGS_MAX (32 + 2 * RUN_PORTS_MAX)
+#define ARGS_MAX   (32 + 2 * RUN_PORTS_MAX)
+#define PASST_ROOM (8 << 20)
+#define PORT_TRIES 30
 
 static const char *format_ipv4(uint32_t addr, char out[16])
 {
@@ -39,7 +41,14 @@ int ports_check(const struct instance *in, struct err *e)
             inet_pton(AF_INET, p->host_ip, &sa.sin_addr);
         if (!p->udp)
             setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-        int r = bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ? -errno : 0;
+        int r;
+        // An instance that has just ended leaves its passt some milliseconds more.
+        for (unsigned try = 0;; try++) {
+            r = bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ? -errno : 0;
+            if (r != -EADDRINUSE || try == PORT_TRIES)
+                break;
+            usleep(10000);
+        }
         close(fd);
         const char *ip = p->host_ip[0] ? p->host_ip : "0.0.0.0";
         if (r == -EADDRINUSE)
@@ -174,6 +183,11 @@ int passt_start(struct instance *in, bool has_dns, int *fd, struct err *e)
             "user networking needs passt: apt-get install passt (or run with --net none)");
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return err_sys(e, -errno, "cannot make a socket pair");
+    // passt drops frames that do not fit, and repeats them after seconds. As much as the host
+    // allows (net.core.wmem_max; root more).
+    int room = PASST_ROOM;
+    if (setsockopt(pair[1], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)) < 0)
+        setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
     snprintf(stream, sizeof(stream), "%d", pair[1]);
     r = in->platform == PLATFORM_QEMU ? 0 : announce(in, in->ip, pair[0]);
     // fork, and not vfork: our own start goes on while passt is loaded.

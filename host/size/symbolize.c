@@ -112,6 +112,25 @@ static size_t offset_at(const struct elf *elf, const char *p, uint64_t *link, ui
     return n > 0 ? n + 7 : 0;
 }
 
+// "kernel: NAME+0xOFFSET" at `addr` says where the image is: at the multiple of the monitor's steps
+// that fits a symbol of that name. 0 if none does.
+static uint64_t base_by_name(const struct elf *elf, uint64_t addr, const char *text)
+{
+    uint64_t end, start = link_base(elf, &end), offset;
+    size_t len = strcspn(text, "+ \n");
+    if (text[len] != '+' || address_at(text + len + 1, &offset) == 0)
+        return 0;
+    for (size_t i = 0; i < elf->symbol_count; i++) {
+        const struct symbol *s = &elf->symbols[i];
+        uint64_t base = addr - offset - (s->value - start);
+        if (strncmp(s->name, text, len) == 0 && s->name[len] == 0 &&
+            base % LITH_KERNEL_ALIGN == 0 && base >= LITH_KERNEL_BASE &&
+            base < LITH_KERNEL_BASE + LITH_KERNEL_RANGE)
+            return base;
+    }
+    return 0;
+}
+
 void symbolize_line(const struct elf *elf, const char *line, uint64_t *base,
                     void (*add_more)(void *context, uint64_t link, struct buf *out), void *context,
                     struct buf *out)
@@ -127,6 +146,23 @@ void symbolize_line(const struct elf *elf, const char *line, uint64_t *base,
         if (n == 0 && begins && p != keep && (n = address_at(p, &value)) > 0) {
             // "ADDRESS  kernel+0xOFFSET": the second says where the first is, and so the base.
             const char *next = p + n + strspn(p + n, " ");
+            bool named = strncmp(next, "kernel: ", 8) == 0;
+            if (named && *base == 0)
+                *base = base_by_name(elf, value, next + 8);
+            if (named && (link = to_link(elf, value, *base)) != 0) {
+                // The report has the name already; the address stays, as above.
+                next += 8;
+                buf_add(out, p, (size_t)(next - p) - 8);
+                if (add_symbol(elf, link, out)) {
+                    if (add_more != NULL)
+                        add_more(context, link, out);
+                    next += strcspn(next, " \n");
+                } else {
+                    buf_puts(out, "kernel: ");
+                }
+                p = next;
+                continue;
+            }
             if (offset_at(elf, next, &link, &offset) > 0 && value >= offset) {
                 *base = value - offset;
                 link = 0;

@@ -47,13 +47,14 @@
 #define TCP_SNDBUF_DEFAULT (128u << 10)
 #define TCP_BUF_AUTO_MAX   (4u << 20) // autotuning's end: 4 MiB in flight is 300 Mbit/s at 100 ms
 #define TCP_WSCALE         7          // windows up to 8 MiB
-#define TCP_SYN_MAX        1024 // half-open connections in all (96 bytes each); then SYN cookies
-#define TCP_ORPHANS_MAX    4096 // closed by the program, still closing on the wire
-#define TCP_TW_MAX         4096 // TIME_WAIT entries (80 bytes each); then the oldest goes
-#define TCP_OOO_MAX        1024 // out-of-order segments of one connection: bounds the search
-#define TCP_SACK_RANGES    32   // SACKed ranges that a sender remembers; further ones are ignored
-#define TCP_DEFAULT_MSS    536u // RFC 9293 section 3.7.1
-#define TCP_MIN_MSS        88u  // smaller offers are an attack on packet rates (CVE-2019-11479)
+#define TCP_SYN_MAX        1024   // half-open connections in all (96 bytes each); then SYN cookies
+#define TCP_ORPHANS_MAX    4096   // closed by the program, still closing on the wire
+#define TCP_TW_MAX         4096   // TIME_WAIT entries (80 bytes each); then the oldest goes
+#define TCP_PAST_WINDOW    65535u // so far past our window an acknowledgement still counts
+#define TCP_OOO_MAX        1024   // out-of-order segments of one connection: bounds the search
+#define TCP_SACK_RANGES    32     // SACKed ranges that a sender remembers; further ones are ignored
+#define TCP_DEFAULT_MSS    536u   // RFC 9293 section 3.7.1
+#define TCP_MIN_MSS        88u    // smaller offers are an attack on packet rates (CVE-2019-11479)
 #define TCP_GSO_MAX        65000u // bytes of payload in one segment to a device with segmentation offload
 #define TCP_LATE_MAX       16384u   // what waits for the next poll (NETDEV_LATE) is less than this
 #define TCP_RTO_INIT_US    1000000u // RFC 6298 section 2.1

@@ -391,9 +391,9 @@ bool tcp_ack(struct tcp_sock *t, const struct tcp_seg *seg)
             t->ack_now = true;
         return false;
     }
-    bool outstanding = t->snd_nxt != t->snd_una;
+    bool outstanding = t->snd_nxt != t->snd_una, newer = seq_gt(seg->ack, t->snd_una);
     uint32_t fresh = t->sack_ok && outstanding ? process_sacks(t, seg) : 0;
-    if (seq_gt(seg->ack, t->snd_una)) {
+    if (newer) {
         ack_new(t, seg);
     } else if (seg->ack == t->snd_una && outstanding && !seg->len && !(seg->flags & TCP_FIN) &&
                (t->sack_ok ? fresh != 0 : wnd == t->snd_wnd)) {
@@ -402,7 +402,8 @@ bool tcp_ack(struct tcp_sock *t, const struct tcp_seg *seg)
     }
     if (outstanding && (fresh || t->dupacks || t->recovery != TCP_OPEN))
         detect_loss(t);
-    if (seq_lt(t->snd_wl1, seg->seq) || (t->snd_wl1 == seg->seq && seq_leq(t->snd_wl2, seg->ack))) {
+    if (newer || seq_lt(t->snd_wl1, seg->seq) ||
+        (t->snd_wl1 == seg->seq && seq_leq(t->snd_wl2, seg->ack))) {
         if (wnd > t->snd_wnd && t->persist) {
             t->persist = false;
             t->retries = 0;

@@ -449,7 +449,11 @@ static bool acceptable(struct tcp_sock *t, struct tcp_seg *seg)
             t->ack_now = true;
             tcp_schedule(t);
         }
-        return false;
+        // But its acknowledgement counts (RFC 9293 section 3.10.7.4: "special allowance"): a peer
+        // that went past a closed window, as passt does, would wait for us and we for it.
+        return seg->flags & TCP_ACK && !(seg->flags & (TCP_RST | TCP_SYN)) &&
+               seq_gt(seg->seq, t->rcv_adv) && seg->seq - t->rcv_adv <= TCP_PAST_WINDOW &&
+               t->state != TCPS_SYN_RCVD;
     }
     if (rst) {
         input_rst(t, seg);

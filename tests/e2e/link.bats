@@ -193,6 +193,14 @@ for x in l.values():
     fails_with "lith help size"
 }
 
+@test "lith-cc says that C++ is not supported" {
+    echo '#include <vector>' >a.cc
+    run lith-cc -c a.cc
+    [ "$status" = 1 ] && [[ $output == *"C++ is not supported"* ]]
+    run -0 lith-cc -c hello.c
+    [[ $output != *C++* ]]
+}
+
 @test "lith symbolize: addresses, offsets, reports" {
     lith-cc -g -O2 hello.c -o hello
     main=$(nm hello | awk '$3 == "main" { print $1 }')
@@ -202,6 +210,15 @@ for x in l.values():
     run -0 bash -c "printf 'at %s\nkernel_base 0x7c1234600000\nthen 0x%x\n' $main \$((0x$main - 0x7c0000000000 + 0x7c1234600000)) | lith symbolize hello"
     [ "${lines[0]}" = "at main+0x0" ]
     [ "${lines[2]}" = "then main+0x0" ]
+    # A report that has the names already: the address stays, the line comes beside the name.
+    run -0 bash -c "printf '    %016x  kernel: main+0x0\n' \$((0x$main)) | lith symbolize hello"
+    [[ $output == *"  main+0x0"* && $output != *"kernel: "* && $output == *"$main"* ]]
+    # And the name says where an image beyond 2 MiB is.
+    (cat hello.c; echo 'const char ballast[3 << 20] __attribute__((used, retain)) = {1};') >large.c
+    lith-cc -g -O2 large.c -o large
+    main=$(nm large | awk '$3 == "main" { print $1 }')
+    run -0 bash -c "printf '    %016x  kernel: main+0x1\n' \$((0x$main - 0x7c0000000000 + 0x7c1234600001)) | lith symbolize large"
+    [[ $output == *"  main+0x1 ("*"large.c:"*")" ]]
     strip -o small hello
     run lith symbolize small 0
     fails_with "has no symbols"

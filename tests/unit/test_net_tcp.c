@@ -571,6 +571,33 @@ static void zero_window_and_probe(void **st)
     close_politely(s);
 }
 
+// The peer is past our window, as passt goes past a closed one: its acknowledgements count, its
+// data does not.
+static void acknowledged_from_past_our_window(void **st)
+{
+    (void)st;
+    struct sock *s = open_plain();
+    uint32_t edge = peer_seq + seg.wnd;
+    send_bytes(s, data, 2920, MSG_DONTWAIT);
+    assert_int_equal(hear_data(NULL), 2920);
+    say_at(edge + 256, our_seq + 1460, 4000, TCP_ACK, 100);
+    hear(TCP_ACK);
+    assert_int_equal(seg.ack, peer_seq);
+    assert_int_equal(seg.seq, our_seq + 2920);
+    say_at(edge + 256, our_seq + 2920, 3000, TCP_ACK, 0);
+    shim_advance_to(shim_clock + 3 * NSEC_PER_SEC);
+    while (peer_hear(&seg)) // nothing is sent again
+        assert_int_equal(seg.len, 0);
+    our_seq += 2920;
+    // Back in the window with news: it is believed.
+    say_at(peer_seq, our_seq, 65535, TCP_ACK, 0);
+    send_bytes(s, data, 1460, MSG_DONTWAIT);
+    assert_int_equal(hear_data(NULL), 1460);
+    our_seq += 1460;
+    say(TCP_ACK, NULL, 0);
+    close_politely(s);
+}
+
 static void our_window_closes_and_opens(void **st)
 {
     (void)st;
@@ -1199,6 +1226,7 @@ int main(void)
         T(fast_retransmit_sack),
         T(tail_loss_probe),
         T(zero_window_and_probe),
+        T(acknowledged_from_past_our_window),
         T(our_window_closes_and_opens),
         T(half_close),
         T(simultaneous_close),
