@@ -26,10 +26,14 @@ uint64_t pvh_early_page(void)
     return (uintptr_t)early_pages[used++] - plat_info.kernel_base + plat_info.kernel_pa;
 }
 
+// Looks at a full transmitter before a byte is given up: half a minute and more. Whoever reads the
+// line may be slow, and a byte that is written too early is lost.
+#define UART_PATIENCE 50000000
+
 void uart_write(uint16_t port, const char *s, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        for (int spins = 0; !(inb(port + UART_LSR) & LSR_EMPTY) && spins < 100000; spins++)
+        for (int spins = 0; !(inb(port + UART_LSR) & LSR_EMPTY) && spins < UART_PATIENCE; spins++)
             __builtin_ia32_pause();
         outb(port + UART_THR, (uint8_t)s[i]);
     }
