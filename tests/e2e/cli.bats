@@ -228,6 +228,15 @@ END
     lith rmi swept
 }
 
+@test "descriptors 0 to 2 closed: what is said is lost, what is built is whole" {
+    small_image whole
+    (exec 0<&- 1>&- 2>&-; lith build -q -t closed ctx) && false
+    (exec 0<&- 2>&-; lith inspect closed >inspected)
+    run -0 grep -c '"Files"' inspected
+    [ "$(lith images -q whole)" = "$(lith images -q closed)" ]
+    lith rmi whole closed
+}
+
 @test "images, tag, rmi, inspect" {
     small_image it:1
     run -0 lith images it
