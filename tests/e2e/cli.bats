@@ -217,14 +217,22 @@ END
 @test "what a killed build left behind goes with the next one" {
     mkdir -p "$store/tmp/old1" "$store/tmp/new1" d
     echo x >"$store/tmp/old1/file"
-    touch -d '1 hour ago' "$store/tmp/old1"
+    echo x >"$store/tmp/blob.1.0"
+    echo x >"$store/tmp/blob.2.0"
+    touch -d '1 hour ago' "$store/tmp/old1" "$store/tmp/blob.1.0" "$store/tmp/blob.2.0"
+    exec 7<"$store/tmp/blob.2.0"
+    flock -n 7 # somebody writes it
     printf 'FROM scratch\nCOPY f /f\n' >d/Dockerfile
     echo f >d/f
     fake_kernel
     lith build -q -t swept d
     [ ! -e "$store/tmp/old1" ]
     [ -e "$store/tmp/new1" ]
+    [ ! -e "$store/tmp/blob.1.0" ]
+    [ -e "$store/tmp/blob.2.0" ]
+    exec 7<&-
     rmdir "$store/tmp/new1"
+    rm "$store/tmp/blob.2.0"
     lith rmi swept
 }
 
