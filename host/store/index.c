@@ -23,6 +23,10 @@ static int index_read(struct store *s, json_t **index, struct err *e)
     char *data;
     size_t len;
     int r = file_read(s->dirfd, "index.json", STORE_JSON_MAX, &data, &len);
+    if (r == -ENOENT) { // the store is being made
+        *index = json_pack("{s:i, s:[]}", "schemaVersion", 2, "manifests");
+        return 0;
+    }
     if (r < 0)
         return err_sys(e, r, "cannot read %s/index.json", s->path);
     json_error_t je;

@@ -236,6 +236,14 @@ END
     lith rmi swept
 }
 
+@test "a store that is just being made has no images" {
+    export XDG_DATA_HOME=$work/half
+    mkdir -p half/lith
+    run -0 lith images
+    run lith run nothing
+    fails_with "No such image: nothing"
+}
+
 @test "descriptors 0 to 2 closed: what is said is lost, what is built is whole" {
     small_image whole
     (exec 0<&- 1>&- 2>&-; lith build -q -t closed ctx) && false
