@@ -244,6 +244,24 @@ END
     fails_with "No such image: nothing"
 }
 
+@test "rmi makes room on a full disk" {
+    mkdir -p full
+    unshare -m mount -t tmpfs none full 2>/dev/null || skip "needs mount"
+    cat >steps <<'END'
+set -e
+mount -t tmpfs -o size=2m none full
+export XDG_DATA_HOME=$PWD/full
+lith build -q -t filled ctx
+dd if=/dev/zero of=full/rest bs=4k 2>/dev/null || true
+lith rmi filled
+[ -z "$(lith images -q)" ]
+rm full/rest
+lith build -q -t filled ctx
+END
+    small_image seen
+    unshare -m bash steps
+}
+
 @test "descriptors 0 to 2 closed: what is said is lost, what is built is whole" {
     small_image whole
     (exec 0<&- 1>&- 2>&-; lith build -q -t closed ctx) && false
