@@ -192,6 +192,7 @@ static int ask_linker(const struct options *o)
 
 int main(int argc, char *argv[])
 {
+    std_fds();
     static struct options o;
     options_parse(&o, argc, argv);
     if (o.dump_machine) {

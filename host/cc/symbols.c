@@ -67,6 +67,15 @@ static size_t collect(const char *data, size_t len, struct name **out)
     return n;
 }
 
+// Names may hold anything, and what ends the string would be the assembler's next line.
+static void put_name(FILE *f, const char *text)
+{
+    fputs(".asciz \"", f);
+    for (; *text; text++)
+        fputc((unsigned char)*text < ' ' || strchr("\"\\\x7f", *text) ? '?' : *text, f);
+    fputs("\"\n", f);
+}
+
 static void put(FILE *f, const struct name *names, size_t n)
 {
     size_t count = 0, at = 0;
@@ -84,7 +93,7 @@ static void put(FILE *f, const struct name *names, size_t n)
     fprintf(f, "kernel_symbol_count: .long %zu\nkernel_symbol_names:\n", count);
     for (size_t i = 0; i < n; i++)
         if (!i || names[i].offset != names[i - 1].offset)
-            fprintf(f, ".asciz \"%s\"\n", names[i].text);
+            put_name(f, names[i].text);
     fputs(".section .note.GNU-stack, \"\", @progbits\n", f);
 }
 

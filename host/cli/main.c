@@ -169,6 +169,7 @@ static int exec_image(char *argv[])
 
 int main(int argc, char *argv[])
 {
+    std_fds();
     if (argc < 2) {
         help_all(stderr);
         return EXIT_TOOL;

@@ -61,6 +61,9 @@ int mkdir_all(const char *path, mode_t mode);
 int remove_all(int dirfd, const char *path);
 // Folder of the running executable (no trailing slash), a constant string.
 const char *exe_dir(void);
+// A program may be started with descriptors 0 to 2 closed. The files that it opens must not take
+// their place: what it or a guest prints would go into them. They become unusable ones instead.
+void std_fds(void);
 
 // A child program that must succeed. argv ends with NULL; stdout goes to `out` if it is not NULL
 // (at most 16 MiB), else to our stderr. Its stderr is kept and its last lines appear in the error.

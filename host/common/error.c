@@ -8,6 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+// Texts hold names and values from images and files of other people: what would command a terminal
+// does not get there.
+static void defuse(char *text)
+{
+    for (char *c = text; *c; c++)
+        if (((unsigned char)*c < ' ' && *c != '\n' && *c != '\t') || *c == 0x7f)
+            *c = '?';
+}
+
 int err_set(struct err *e, int code, const char *fmt, ...)
 {
     if (e != NULL) {
@@ -15,6 +24,7 @@ int err_set(struct err *e, int code, const char *fmt, ...)
         va_start(ap, fmt);
         vsnprintf(e->text, sizeof(e->text), fmt, ap);
         va_end(ap);
+        defuse(e->text);
     }
     return code;
 }
@@ -28,6 +38,7 @@ int err_sys(struct err *e, int code, const char *fmt, ...)
         va_end(ap);
         if (n >= 0 && (size_t)n < sizeof(e->text))
             snprintf(e->text + n, sizeof(e->text) - (size_t)n, ": %s", strerror(-code));
+        defuse(e->text);
     }
     return code;
 }

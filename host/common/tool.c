@@ -32,6 +32,13 @@ int tool_usage(const char *command, const char *fmt, ...)
     return EXIT_TOOL;
 }
 
+void std_fds(void)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != fd)
+            _exit(EXIT_TOOL);
+}
+
 const char *tool_option(int argc, char *argv[])
 {
     static char letter[3] = "-";

@@ -127,6 +127,7 @@ static int main_resolve(int argc, char *argv[])
 
 int main(int argc, char *argv[])
 {
+    std_fds();
     static const struct {
         const char *name;
         int (*run)(int argc, char *argv[]);

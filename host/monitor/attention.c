@@ -16,6 +16,7 @@
 // How long a program may go on before it is made to look: most enter the kernel by then.
 #define PATIENCE_NS 50000ull
 #define RETRY_NS    200000ull // it was in kernel or entry code when it was stopped
+#define TIMER_TURNS 8         // looks at a deadline that changes meanwhile
 
 static uint64_t kick_ns; // when to stop the guest; 0: no reason
 
@@ -39,11 +40,12 @@ static uint64_t tsc_to_ns(const struct monitor *m, uint64_t cycles)
     return ns > UINT64_MAX / 4 ? UINT64_MAX / 4 : (uint64_t)ns;
 }
 
-// Posts the timer's vector when it is due; else when that will be.
+// Posts the timer's vector when it is due; else when that will be. A guest that keeps writing the
+// deadline gets another turn after the monitor's other work.
 static uint64_t serve_timer(struct monitor *m, uint64_t now_ns)
 {
     struct lith_shared *s = m->shared;
-    for (;;) {
+    for (int turn = 0; turn < TIMER_TURNS; turn++) {
         uint64_t due = __atomic_load_n(&s->timer_tsc, __ATOMIC_SEQ_CST);
         if (due == UINT64_MAX || due == 0 || m->tsc_khz == 0) {
             __atomic_store_n(&s->timer_seen_tsc, UINT64_MAX, __ATOMIC_SEQ_CST);
@@ -64,6 +66,7 @@ static uint64_t serve_timer(struct monitor *m, uint64_t now_ns)
         if (__atomic_load_n(&s->timer_tsc, __ATOMIC_SEQ_CST) == due)
             return now_ns + tsc_to_ns(m, due - tsc);
     }
+    return now_ns;
 }
 
 uint64_t attention_serve(struct monitor *m, uint64_t now_ns)

@@ -157,6 +157,15 @@ static void close_others(struct options *o)
         fatal("cannot close inherited descriptors: %s", strerror(errno));
 }
 
+// Descriptors 0 to 2 may be closed. What is opened must not take their place: the guest writes to 1
+// and 2.
+static void hold_std_fds(void)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != fd)
+            _exit(EXIT_MONITOR);
+}
+
 static int open_file(const char *path, uint64_t *len, const char *what)
 {
     struct stat st;
@@ -212,6 +221,7 @@ int main(int argc, char **argv)
     struct options options;
     m->exec_tsc = rdtsc();
     signal(SIGPIPE, SIG_IGN);
+    hold_std_fds();
     parse_options(&options, argc, argv);
     close_others(&options);
     m->process = options.process;

@@ -23,6 +23,10 @@ static int index_read(struct store *s, json_t **index, struct err *e)
     char *data;
     size_t len;
     int r = file_read(s->dirfd, "index.json", STORE_JSON_MAX, &data, &len);
+    if (r == -ENOENT) { // the store is being made
+        *index = json_pack("{s:i, s:[]}", "schemaVersion", 2, "manifests");
+        return 0;
+    }
     if (r < 0)
         return err_sys(e, r, "cannot read %s/index.json", s->path);
     json_error_t je;
@@ -244,6 +248,27 @@ static void blob_remove(struct store *s, const char *digest)
     unlinkat(s->dirfd, path, 0);
 }
 
+static void unpacked_path(char path[16 + 64], const struct store_image *image)
+{
+    snprintf(path, 16 + 64, "unpacked/%s", image->layer + 7);
+}
+
+// The disk is full, so the new index has no room: the image's unpacked files make some, which can
+// be had again from its layer if that is not enough.
+static int make_room(struct store *s, const struct store_image *image)
+{
+    struct store_image *list;
+    size_t n, others = 0;
+    char path[16 + 64];
+    if (store_list(s, &list, &n, NULL, NULL) < 0)
+        return -ENOSPC;
+    for (size_t i = 0; i < n; i++)
+        others += strcmp(list[i].layer, image->layer) == 0 && strcmp(list[i].ref, image->ref) != 0;
+    free(list);
+    unpacked_path(path, image);
+    return others ? -ENOSPC : remove_all(s->dirfd, path);
+}
+
 int store_untag(struct store *s, const struct store_image *image, bool *deleted, struct err *e)
 {
     json_t *index;
@@ -264,6 +289,8 @@ int store_untag(struct store *s, const struct store_image *image, bool *deleted,
             used = true;
     }
     r = index_write(s, index, e);
+    if ((r == -ENOSPC || r == -EDQUOT) && make_room(s, image) == 0)
+        r = index_write(s, index, e);
     json_decref(index);
     *deleted = false;
     if (r < 0 || used)
@@ -286,7 +313,7 @@ int store_untag(struct store *s, const struct store_image *image, bool *deleted,
     if (!layer_used) {
         blob_remove(s, image->layer);
         char path[16 + 64];
-        snprintf(path, sizeof(path), "unpacked/%s", image->layer + 7);
+        unpacked_path(path, image);
         r = remove_all(s->dirfd, path);
     }
     return r < 0 ? err_sys(e, r, "cannot remove the files of %s", image->ref) : 0;

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TMP_YOUNG_S 60 // a folder in tmp/ may be made, but not locked yet
+#define TMP_YOUNG_S 60 // what is in tmp/ may be made, but not locked yet
 
 _Static_assert(sizeof(SHA256_CTX) <= sizeof(struct sha256), "struct sha256 holds SHA256_CTX");
 
@@ -143,7 +143,8 @@ void store_close(struct store *s)
     *s = (struct store){.dirfd = -1, .lockfd = -1};
 }
 
-// Removes what killed processes left in tmp/. Whoever uses a folder there keeps it locked.
+// Removes what killed processes left in tmp/. Whoever uses a folder or a blob there keeps it
+// locked.
 static void sweep_tmp(struct store *s)
 {
     int fd = openat(s->dirfd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -153,9 +154,9 @@ static void sweep_tmp(struct store *s)
     for (struct dirent *de; d != NULL && (de = readdir(d)) != NULL;) {
         struct stat st;
         if (de->d_name[0] == '.' || fstatat(fd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-            !S_ISDIR(st.st_mode) || st.st_mtime > time(NULL) - TMP_YOUNG_S)
+            !(S_ISDIR(st.st_mode) || S_ISREG(st.st_mode)) || st.st_mtime > time(NULL) - TMP_YOUNG_S)
             continue;
-        int lock = openat(fd, de->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        int lock = openat(fd, de->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0)
             remove_all(fd, de->d_name);
         if (lock >= 0)
@@ -190,6 +191,7 @@ int blob_begin(struct store *s, struct blob *b, struct err *e)
     b->fd = openat(s->dirfd, b->tmp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (b->fd < 0)
         return err_sys(e, -errno, "cannot write to the image store %s", s->path);
+    flock(b->fd, LOCK_EX | LOCK_NB); // else it would look left behind when it takes long
     sha256_init(&b->hash);
     return 0;
 }

@@ -95,3 +95,20 @@ END
     [ "$status" -eq 7 ]
     [[ "$output" =~ Platform:\ +process ]]
 }
+
+@test "descriptors 0 to 2 closed: none of the machine's takes their place" {
+    program_image
+    [ -r /dev/kvm ] || skip "no /dev/kvm"
+    (exec 0<&- 1>&- 2>&- 3>&-; exec lith run --platform kvm p wait) &
+    pid=$!
+    for i in $(seq 100); do [ "$(cat /proc/$pid/comm)" != lith-monitor ] || break; sleep 0.1; done
+    sleep 0.3
+    for fd in 0 1 2; do [ "$(readlink /proc/$pid/fd/$fd)" = /dev/null ]; done
+    passt=$(pgrep -P $pid passt)
+    kill -TERM $pid
+    rc=0
+    wait $pid || rc=$?
+    [ $rc -eq 15 ]
+    for i in $(seq 50); do grep -qs passt /proc/$passt/comm || break; sleep 0.1; done
+    ! grep -qs '^State:.[^Z]' /proc/$passt/status # gone with its instance
+}

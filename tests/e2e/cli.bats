@@ -217,15 +217,58 @@ END
 @test "what a killed build left behind goes with the next one" {
     mkdir -p "$store/tmp/old1" "$store/tmp/new1" d
     echo x >"$store/tmp/old1/file"
-    touch -d '1 hour ago' "$store/tmp/old1"
+    echo x >"$store/tmp/blob.1.0"
+    echo x >"$store/tmp/blob.2.0"
+    touch -d '1 hour ago' "$store/tmp/old1" "$store/tmp/blob.1.0" "$store/tmp/blob.2.0"
+    exec 7<"$store/tmp/blob.2.0"
+    flock -n 7 # somebody writes it
     printf 'FROM scratch\nCOPY f /f\n' >d/Dockerfile
     echo f >d/f
     fake_kernel
     lith build -q -t swept d
     [ ! -e "$store/tmp/old1" ]
     [ -e "$store/tmp/new1" ]
+    [ ! -e "$store/tmp/blob.1.0" ]
+    [ -e "$store/tmp/blob.2.0" ]
+    exec 7<&-
     rmdir "$store/tmp/new1"
+    rm "$store/tmp/blob.2.0"
     lith rmi swept
+}
+
+@test "a store that is just being made has no images" {
+    export XDG_DATA_HOME=$work/half
+    mkdir -p half/lith
+    run -0 lith images
+    run lith run nothing
+    fails_with "No such image: nothing"
+}
+
+@test "rmi makes room on a full disk" {
+    mkdir -p full
+    unshare -m mount -t tmpfs none full 2>/dev/null || skip "needs mount"
+    cat >steps <<'END'
+set -e
+mount -t tmpfs -o size=2m none full
+export XDG_DATA_HOME=$PWD/full
+lith build -q -t filled ctx
+dd if=/dev/zero of=full/rest bs=4k 2>/dev/null || true
+lith rmi filled
+[ -z "$(lith images -q)" ]
+rm full/rest
+lith build -q -t filled ctx
+END
+    small_image seen
+    unshare -m bash steps
+}
+
+@test "descriptors 0 to 2 closed: what is said is lost, what is built is whole" {
+    small_image whole
+    (exec 0<&- 1>&- 2>&-; lith build -q -t closed ctx) && false
+    (exec 0<&- 2>&-; lith inspect closed >inspected)
+    run -0 grep -c '"Files"' inspected
+    [ "$(lith images -q whole)" = "$(lith images -q closed)" ]
+    lith rmi whole closed
 }
 
 @test "images, tag, rmi, inspect" {

@@ -152,6 +152,22 @@ load_address() { # FILE
     [ "$(load_address big)" = 0x0000000000100000 ]
 }
 
+@test "names that assemblers quote are in the table of names too" {
+    cat >odd.s <<'END'
+.text
+.globl odd
+.type odd, @function
+.type "a\"; .error \"b", @function
+odd:
+"a\"; .error \"b":
+    ret
+.section .note.GNU-stack, "", @progbits
+END
+    gcc -c odd.s -o odd.o 2>/dev/null || skip "this assembler takes no quotes in names"
+    printf 'void odd(void);\nint main(void) { odd(); return 0; }\n' >names.c
+    run -0 lith-cc -g names.c odd.o -o names
+}
+
 @test "strip leaves the loadable bytes; -s links such a file at once" {
     lith-cc -g hello.c -o hello
     strip -o gnu hello

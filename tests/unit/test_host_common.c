@@ -159,6 +159,16 @@ static void files(void **state)
     close(fd);
 }
 
+static void errors_are_printable(void **state)
+{
+    (void)state;
+    struct err e;
+    assert_int_equal(err_set(&e, -EINVAL, "%s", "a\x1b[31mb\x07\x7f\xc3\xa9\n"), -EINVAL);
+    assert_string_equal(e.text, "a?[31mb??\xc3\xa9\n");
+    assert_int_equal(err_sys(&e, -ENOENT, "%s", "\x1b"), -ENOENT);
+    assert_string_equal(e.text, "?: No such file or directory");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +177,7 @@ int main(void)
         cmocka_unit_test(bootconfig_escapes),
         cmocka_unit_test(unescape_takes_back),
         cmocka_unit_test(bootconfig_limits),
+        cmocka_unit_test(errors_are_printable),
         cmocka_unit_test(files),
     };
     return cmocka_run_group_tests_name("host_common", tests, NULL, NULL);
