@@ -13,6 +13,7 @@ include tools/libc.mk
 include tools/monitor.mk
 include tools/tests.mk
 include tools/link-tests.mk
+include tools/examples.mk
 include tools/svm.mk
 include tools/native.mk
 include tools/apps.mk
@@ -25,11 +26,13 @@ help:
 	@echo "make            build everything into build/"
 	@echo "make demo       set up, build, and serve a page from Debian's nginx in a unikernel"
 	@echo "                (KEEP=1 leaves it running, PORT=N takes another port than 8080)"
+	@echo "make examples   programs of link mode: hello, http, lua, sqlite, redis (examples/README.md)"
 	@echo "make check      set up, build, and run all tests"
 	@echo "make deps       install the Debian packages that build, tests and demo need"
 	@echo "make lint       formatting, layering, one public header per folder"
 	@echo "make format     clang-format every source file"
 	@echo "make fuzz       run the fuzz targets longer (FUZZ_SECONDS=600)"
+	@echo "make bench      benchmarks: bench-start, bench-link (docs/performance.md)"
 	@echo "make clean      remove build/"
 
 deps:

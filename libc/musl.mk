@@ -31,4 +31,6 @@ $(eval $(call replaced,thread/x86_64/__set_thread_area,thread_area.c,$(own_warni
 $(eval $(call replaced,thread/x86_64/__unmapself,unmapself.S))
 $(eval $(call replaced,thread/x86_64/clone,clone.S))
 $(eval $(call replaced,thread/x86_64/syscall_cp,syscall_cp.S))
+$(eval $(call replaced,unistd/getpid,getpid.S))
+$(eval $(call replaced,unistd/getppid,getppid.S))
 $(eval $(call replaced,unistd/setxid,setxid.c,$(own_warnings)))

@@ -1,6 +1,6 @@
 # The kernel: one ELF, build/kernel/lith (stripped) and build/kernel/lith.debug beside it.
 # Folders in layering order; every .c and .S file in them belongs to the kernel.
-KERNEL_DIRS := lib arch/x86_64 plat plat/kvm plat/pvh plat/process core mm sched dev fs net linux
+KERNEL_DIRS := lib arch/x86_64 plat plat/kvm plat/pvh plat/process core mm sched dev fs net lith linux
 KERNEL_SRCS := $(sort $(foreach d,$(KERNEL_DIRS),$(wildcard kernel/$(d)/*.c kernel/$(d)/*.S)))
 KERNEL_OBJS := $(KERNEL_SRCS:%=$(B)/obj/%.o)
 KERNEL_CFLAGS := $(CFLAGS_COMMON) -O2 -Ikernel -ffreestanding -fno-strict-aliasing -fwrapv \
@@ -39,19 +39,21 @@ $(B)/lib/link.ld: kernel/kernel.ld
 # Linked programs do not run on the process machine: its parts are looked for by weak references.
 LINK_SRCS := $(filter-out kernel/plat/process/% kernel/dev/packets.c,$(KERNEL_SRCS))
 LINK_OBJS := $(patsubst %.c,$(B)/obj/link/%.c.o,$(filter %.c,$(LINK_SRCS))) $(patsubst %.S,$(B)/obj/%.S.o,$(filter %.S,$(LINK_SRCS)))
-LINK_FAST := kernel/net/% kernel/dev/% kernel/sched/wait.c kernel/sched/runq.c kernel/linux/epoll.c kernel/linux/socket% kernel/fs/iov.c kernel/lib/string.c kernel/lib/hash.c
+LINK_FAST := kernel/net/% kernel/dev/% kernel/sched/wait.c kernel/sched/runq.c kernel/linux/epoll.c kernel/linux/socket% kernel/fs/iov.c kernel/lith/net.c kernel/lib/string.c kernel/lib/hash.c
 $(B)/lib/liblith.a: $(LINK_OBJS) $(B)/lib/link.ld tools/archive.sh
 	tools/archive.sh $@ '$(LINK_EXPORTS)' $(LINK_OBJS)
-$(B)/obj/link/%.c.o: %.c
+$(B)/obj/link/%.c.o: %.c tools/kernel.mk
 	@mkdir -p $(@D)
 	$(CC) $(KERNEL_CFLAGS) -DLITH_LINK -fstack-protector $(if $(filter $(LINK_FAST),$<),,-Os) -c $< -o $@
 $(B)/obj/link/kernel/linux/table.c.o: $(B)/gen/syscalls.inc
 -include $(LINK_OBJS:.o=.d)
-kernel: $(B)/lib/liblith.a
-$(B)/obj/kernel/%.c.o: kernel/%.c
+kernel: $(B)/lib/liblith.a $(B)/lib/include/lith.h
+$(B)/lib/include/lith.h: kernel/lith/lith.h | $(B)/lib/include/.installed
+	cp $< $@
+$(B)/obj/kernel/%.c.o: kernel/%.c tools/kernel.mk
 	@mkdir -p $(@D)
 	$(CC) $(KERNEL_CFLAGS) -c $< -o $@
-$(B)/obj/kernel/%.S.o: kernel/%.S
+$(B)/obj/kernel/%.S.o: kernel/%.S tools/kernel.mk
 	@mkdir -p $(@D)
 	$(CC) $(KERNEL_CFLAGS) -D__ASSEMBLY__ -c $< -o $@
 # The dispatch table is collected from the SYSCALL lines of kernel/linux.

@@ -13,8 +13,8 @@ else
     complain "clang-format is not installed (make deps)"
 fi
 
-# The one table of layers, lowest first; fs and net are neighbours that do not know each other.
-declare -A rank=([lib]=0 [arch]=1 [plat]=2 [core]=3 [mm]=4 [sched]=5 [dev]=6 [fs]=7 [net]=7 [linux]=8)
+# The one table of layers, lowest first; fs, net and lith are neighbours that do not know each other.
+declare -A rank=([lib]=0 [arch]=1 [plat]=2 [core]=3 [mm]=4 [sched]=5 [dev]=6 [fs]=7 [net]=7 [lith]=7 [linux]=8)
 while IFS=: read -r file _ line; do
     from=${file#kernel/}; from=${from%%/*}
     to=$(sed -n 's|.*"\([a-z]*\)/.*|\1|p' <<<"$line")

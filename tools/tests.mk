@@ -38,7 +38,7 @@ $(B)/tests/guest/%: tests/guest/%.c
 
 check:
 	@tools/deps.sh
-	@$(MAKE) -s --no-print-directory -j$(shell nproc) all unit fuzzers guest-tests native-tests link-tests
+	@$(MAKE) -s --no-print-directory -j$(shell nproc) all unit fuzzers guest-tests native-tests link-tests examples
 	@tests/run.sh all
 # The hostile program of the process machine (tests/process).
 guest-tests: $(B)/tests/process/hostile

@@ -31,8 +31,8 @@ static unsigned library_get(struct model *m, const char *name, size_t len, enum 
 
 static bool is_folder(const char *name, size_t len)
 {
-    static const char *const folders[] = {"lib",   "arch", "plat", "core", "mm",
-                                          "sched", "dev",  "fs",   "net",  "linux"};
+    static const char *const folders[] = {"lib", "arch", "plat", "core", "mm",   "sched",
+                                          "dev", "fs",   "net",  "lith", "linux"};
     for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
         if (strlen(folders[i]) == len && memcmp(folders[i], name, len) == 0)
             return true;

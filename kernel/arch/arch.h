@@ -147,9 +147,9 @@ bool arch_random64(uint64_t *out); // RDSEED or RDRAND; false: the CPU has neith
 
 // Binary mode: makes the gates of rewritten programs (abi/gate.h) work, and raw `syscall` where the
 // ring allows it. Returns the two pages of pointers that belong at LITH_GATE_TABLE, read-only.
-// `calls`: the functions by number, NULL where there is none; what is not there goes to
+// `calls`: a function for each number below LITH_GATE_ENTRIES (512); others go to
 // arch_syscall_hook.
-uint64_t arch_gates_init(long (*const *calls)(long, long, long, long, long, long), unsigned count);
+uint64_t arch_gates_init(long (*const *calls)(long, long, long, long, long, long));
 // Descriptor tables become read-only; protect() changes the pages.
 void arch_protect_tables(void (*protect)(uint64_t va, uint64_t len));
 

@@ -35,8 +35,9 @@ struct pktbuf {
     uint32_t tcp_end;
     uint64_t stamp; // scratch: ns
 };
-#define PKT_CSUM_PARTIAL 1u // transmit: device (or dev layer) must fill the checksum in
-#define PKT_CSUM_VALID   2u // receive: device checked it, or it never left this host (NEEDS_CSUM)
+#define PKT_CSUM_PARTIAL 1u    // transmit: device (or dev layer) must fill the checksum in
+#define PKT_CSUM_VALID   2u    // receive: device checked it, or it never left this host
+#define PKT_CSUM_NOT_YET 4u    // receive, with VALID: the checksum was never filled in (csum_start)
 #define PKT_STACK_FLAGS  0xf0u // bits the stack uses for itself
 #define PKT_GSO_NONE     0
 #define PKT_GSO_TCPV4    1
@@ -119,12 +120,19 @@ struct netdev {
     // may push its own header in front (16 bytes of head room are left) and must not touch
     // snd_link.
     bool (*transmit)(struct netdev *d, struct pktbuf *p, bool more);
-    void (*flush)(struct netdev *d); // rings the doorbell for what was sent with `more`
-    // Given by the stack: a received packet (ownership moves to the stack; data at the Ethernet
-    // header, PKT_CSUM_VALID and gso_* set as the device told), then end of the batch.
+    void (*flush)(struct netdev *d);    // rings the doorbell for what was sent with `more`
+    unsigned (*room)(struct netdev *d); // packets of one piece that transmit would take now
+    // Given by its user (the stack, or lith.h): a received packet (ownership moves; data at the
+    // Ethernet header, PKT_CSUM_* and gso_* set as the device told), then end of the batch. The
+    // user counts packets and bytes.
     void (*receive)(struct netdev *d, struct pktbuf *p);
     void (*receive_done)(struct netdev *d);
-    void *stack; // the stack's own state
+    // The stack gives the device up; false: it uses it. NULL: nobody has it.
+    bool (*detach)(struct netdev *d);
+    // The user has no room: packets stay in the device. It polls (sched_poll) after clearing this,
+    // before it sleeps.
+    bool hold;
+    void *stack; // the user's own state
     uint64_t rx_packets, tx_packets, rx_bytes, tx_bytes, rx_dropped, tx_dropped;
     bool link_up;
 };
@@ -134,9 +142,14 @@ struct netdev {
 // Sending a packet is dear, and receive_done is called at each poll, also when nothing came: small
 // sends may wait for it, and become one packet with what follows.
 #define NETDEV_LATE 8u
-// Set by net/ before drivers start (phase INIT_DEV - 1); called for each device found. NULL: no
-// stack is linked.
-extern void (*netdev_attach)(struct netdev *d);
-void netdev_use(void (*attach)(struct netdev *d)); // sets it
+// Called by whoever has a use for devices, before drivers start (phase INIT_DEV - 1). attach: the
+// stack's, called for each device found; NULL: devices are taken from the list below.
+void netdev_use(void (*attach)(struct netdev *d));
+extern void (*netdev_attach)(struct netdev *d); // NULL: no stack is linked
+void netdev_add(struct netdev *d);              // by drivers
+void netdev_unused(struct netdev *d);           // what it receives is dropped
+#define NETDEV_MAX 8
+extern struct netdev *netdevs[NETDEV_MAX];
+extern unsigned netdev_count;
 
 #endif

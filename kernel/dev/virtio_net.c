@@ -26,8 +26,10 @@ struct net_hdr {
 };
 compile_assert(net_hdr_is_12_bytes, sizeof(struct net_hdr) == 12);
 
-#define RX_RING         256
-#define RX_START        32 // buffers at first: each touches memory that a quiet instance saves
+#define RX_RING 256
+// Buffers at first, and at least: each touches memory that a quiet instance saves, but a device
+// waits until the largest packet fits (64 KiB, RX_MERGE_MAX buffers), for ever if need be.
+#define RX_START        48
 #define RX_BUDGET       64 // packets a poll hands up before others get their turn
 #define REFILL_RETRY_NS (10 * NSEC_PER_MSEC)
 #define TX_PIECES       20 // descriptors one packet may take: 64 KiB in 4 KiB pieces, and headers
@@ -90,11 +92,16 @@ static void reclaim_tx(struct virtio_net *n)
 
 static void set_offload(struct pktbuf *p, const struct net_hdr *h)
 {
-    p->flags &= (uint8_t) ~(PKT_CSUM_PARTIAL | PKT_CSUM_VALID);
+    p->flags &= (uint8_t) ~(PKT_CSUM_PARTIAL | PKT_CSUM_VALID | PKT_CSUM_NOT_YET);
     // NEEDS_CSUM: the packet never left this host, its checksum is only partial, its bytes are
     // sound.
     if (h->flags & (HDR_NEEDS_CSUM | HDR_DATA_VALID))
         p->flags |= PKT_CSUM_VALID;
+    if (h->flags & HDR_NEEDS_CSUM) {
+        p->flags |= PKT_CSUM_NOT_YET;
+        p->csum_start = h->csum_start;
+        p->csum_offset = h->csum_offset;
+    }
     p->gso_type = h->gso_type & 0x7f;
     p->gso_size = h->gso_size;
     p->hdr_len = h->hdr_len;
@@ -146,13 +153,10 @@ static bool net_poll(struct poller *poller)
     virtio_dev_ack(&n->vdev);
     if (virtq_has_used(&n->tx))
         reclaim_tx(n);
-    while (count < RX_BUDGET && again) {
+    while (count < RX_BUDGET && again && !n->dev.hold) {
         struct pktbuf *p = take_rx(n, &again);
-        if (p) {
-            n->dev.rx_packets++;
-            n->dev.rx_bytes += p->total;
+        if (p)
             n->dev.receive(&n->dev, p);
-        }
         count += again;
         if (!again) { // asked for an interrupt: what came in between would not raise one
             virtq_interrupts(&n->rx, true);
@@ -176,7 +180,6 @@ static bool net_transmit(struct netdev *dev, struct pktbuf *p, bool more)
     struct virtio_net *n = container_of(dev, struct virtio_net, dev);
     struct virtq_buf bufs[TX_PIECES];
     unsigned count = 0;
-    uint32_t bytes = p->total;
     struct net_hdr h = {0};
     if (p->flags & PKT_CSUM_PARTIAL) {
         h.flags = HDR_NEEDS_CSUM;
@@ -200,8 +203,6 @@ static bool net_transmit(struct netdev *dev, struct pktbuf *p, bool more)
     }
     if (!virtq_add(&n->tx, bufs, count, p))
         goto drop;
-    dev->tx_packets++;
-    dev->tx_bytes += bytes;
     if (!more)
         virtq_kick(&n->tx);
     return true;
@@ -211,6 +212,14 @@ drop:
     virtq_kick(&n->tx);
     n->tx.notify(&n->tx); // should the device have missed a doorbell, a full ring would stay full
     return false;
+}
+
+static unsigned net_room(struct netdev *dev)
+{
+    struct virtio_net *n = container_of(dev, struct virtio_net, dev);
+    if (n->tx.free_count < n->tx.size / 2)
+        reclaim_tx(n);
+    return n->tx.free_count;
 }
 
 static void net_flush(struct netdev *dev)
@@ -245,12 +254,14 @@ static int net_probe(unsigned i, struct virtio_net *n)
         e = virtio_queue_init(&n->vdev, i, 1, VIRTQ_SIZE_MAX, &n->tx);
     if (e)
         return e;
-    // 2 KiB a buffer: an eighth of the memory at most, at least 16 for a burst.
+    // 2 KiB a buffer: an eighth of the memory at most.
     uint64_t share = plat_info.ram_total / 32 / 2048;
-    n->rx_most = (unsigned)(share < 16 ? 16 : MIN(share, (uint64_t)n->rx.size));
+    share = MAX(share, (uint64_t)RX_START);
+    n->rx_most = (unsigned)MIN(share, (uint64_t)n->rx.size);
     n->rx_target = MIN(n->rx_most, (unsigned)RX_START);
     n->dev.transmit = net_transmit;
     n->dev.flush = net_flush;
+    n->dev.room = net_room;
     n->dev.link_up = true;
     virtq_interrupts(&n->tx, false); // sent buffers are reclaimed with the next packet
     n->poller.poll = net_poll;
@@ -266,8 +277,6 @@ int virtio_net_probe(void)
 {
     unsigned count = 0;
     uint64_t want = WANTED;
-    if (!netdev_attach)
-        return 0;
     for (unsigned i = 0; i < plat_info.dev_count; i++) {
         struct virtio_net *n = kzalloc(sizeof(*n));
         if (!n)
@@ -283,7 +292,7 @@ int virtio_net_probe(void)
             log_error("%s: virtio-net cannot be set up (error %d)", n->dev.name, -e);
             continue;
         }
-        netdev_attach(&n->dev);
+        netdev_add(&n->dev);
         sched_add_poller(&n->poller);
     }
     return 0;

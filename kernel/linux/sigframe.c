@@ -467,6 +467,11 @@ static void user_exception(unsigned vector, uint64_t error, uint64_t addr, struc
     struct linux_thread *t = current_lt();
     int sig, code;
 
+    if (!t) { // a thread of lith.h
+        report_fault("program ended by an exception of a thread that gets no signals", r,
+                     vector == 14 ? addr : REPORT_NO_ADDRESS);
+        plat_exit(128 + SIGSEGV);
+    }
     t->trap_vector = vector;
     t->trap_error = error;
     t->trap_addr = addr;

@@ -71,7 +71,6 @@ static int alloc_tid(const struct process *p)
 int linux_thread_create(struct process *p, struct linux_thread **out, void (*fn)(void *), void *arg)
 {
     struct linux_thread *t = kzalloc(sizeof(*t));
-    size_t fpu_size = 64; // a power of two: kmalloc aligns those to 64 bytes
     int err;
 
     if (!t)
@@ -82,19 +81,16 @@ int linux_thread_create(struct process *p, struct linux_thread **out, void (*fn)
     t->tid = err = alloc_tid(p);
     if (err < 0)
         goto out_free;
-    while (fpu_size < arch_fpu_size())
-        fpu_size *= 2;
     err = thread_create(&t->thread, p->comm, fn, arg);
     if (err)
         goto out_free;
     t->thread->linux_thread = t;
     t->thread->on_exit = linux_thread_free;
-    t->thread->arch.fpu = kzalloc(fpu_size);
-    if (!t->thread->arch.fpu) {
+    err = thread_add_fpu(t->thread);
+    if (err) {
         thread_discard(t->thread); // frees t
-        return -ENOMEM;
+        return err;
     }
-    arch_fpu_init(t->thread->arch.fpu);
     memset(t->thread->arch.calls, 0xff, sizeof(t->thread->arch.calls)); // ARCH_CALL_NONE
     list_add_tail(&t->in_process, &p->threads);
     p->thread_count++;

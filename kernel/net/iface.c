@@ -123,6 +123,22 @@ static struct netdev lo_dev = {.name = "lo",
                                .link_up = true};
 static struct poller lo_poller = {.poll = lo_poll, .vectors = POLLER_SOFTWARE};
 
+// Somebody else wants the device: an interface without an address is as good as unplugged.
+static bool if_detach(struct netdev *d)
+{
+    struct net_if *nif = d->stack;
+    if (nif->ip || nif->dhcp)
+        return false;
+    nif->detached = true;
+    while (!list_empty(&nif->rx)) {
+        struct pktbuf *p = list_first(&nif->rx, struct pktbuf, link);
+        list_del(&p->link);
+        pkt_free(p);
+    }
+    nif->rx_count = 0;
+    return true;
+}
+
 static void if_attach(struct netdev *d)
 {
     if (net_if_count == NET_IF_MAX || d->mtu < 576) {
@@ -139,6 +155,7 @@ static void if_attach(struct netdev *d)
     d->stack = nif;
     d->receive = dev_receive;
     d->receive_done = dev_receive_done;
+    d->detach = if_detach;
     net_if_count++;
     net_unlock();
 }
@@ -198,6 +215,8 @@ int net_if_configure(unsigned index, uint32_t ip, unsigned prefix, uint32_t gate
         return -ENODEV;
     if (prefix > 32 || ip_is_multicast(ip) || ip == 0xffffffff)
         return -EINVAL;
+    if (net_ifs[index - 1].detached)
+        return -ENODEV;
     net_lock();
     dhcp_stop(&net_ifs[index - 1]); // an address by hand ends the lease
     net_if_set(&net_ifs[index - 1], ip, prefix, gateway);
@@ -227,6 +246,10 @@ void net_if_transmit(struct net_if *nif, struct pktbuf *p)
 {
     struct netdev *d = nif->dev;
     uint32_t bytes = p->total;
+    if (nif->detached) {
+        pkt_free(p);
+        return;
+    }
     if (d->transmit(d, p, true)) {
         d->tx_packets++;
         d->tx_bytes += bytes;

@@ -58,7 +58,8 @@ struct net_if {
     struct netdev *dev;
     unsigned index; // 1 is lo
     bool loopback;
-    bool dirty; // sent with `more`: a doorbell is owed
+    bool detached; // the device is a program's (lith.h)
+    bool dirty;    // sent with `more`: a doorbell is owed
     uint32_t ip, mask, prefix, gateway;
     struct list_head rx; // received, not looked at yet
     unsigned rx_count;

@@ -38,6 +38,8 @@ static inline struct thread *thread_current(void)
 
 // A thread that will run fn(arg) in kernel mode. Not started. -ENOMEM.
 int thread_create(struct thread **out, const char *name, void (*fn)(void *), void *arg);
+// Makes room for the FPU state of one that will enter a program. 0 or -ENOMEM.
+int thread_add_fpu(struct thread *t);
 void thread_start(struct thread *t);
 void thread_discard(struct thread *t); // frees one that was not started, on_exit included
 void thread_exit(void) __attribute__((noreturn));

@@ -56,6 +56,19 @@ int thread_create(struct thread **out, const char *name, void (*fn)(void *), voi
     return 0;
 }
 
+int thread_add_fpu(struct thread *t)
+{
+    size_t size = 64; // a power of two: kmalloc aligns those to 64 bytes
+
+    while (size < arch_fpu_size())
+        size *= 2;
+    t->arch.fpu = kzalloc(size);
+    if (!t->arch.fpu)
+        return -ENOMEM;
+    arch_fpu_init(t->arch.fpu);
+    return 0;
+}
+
 void thread_start(struct thread *t)
 {
     ASSERT(t->state == THREAD_NEW);

@@ -30,8 +30,10 @@ lab_skip_all() { # REASON
 
 LAB_TMP=$(mktemp -d "${TMPDIR:-/tmp}/lith-lab.XXXXXX")
 LAB_COUNT=0 LAB_FAILED=0 LAB_PID='' LAB_LOG=$LAB_TMP/console LAB_OPTS=() LAB_STARTS=0 PLATFORM=''
+LAB_SHELL=$BASHPID
 lab_exit() {
     local status=$?
+    [ $BASHPID = "$LAB_SHELL" ] || exit $status # a subshell that was killed before it dropped this trap
     [ -z "$LAB_PID" ] || kill -KILL "$LAB_PID" 2>/dev/null
     [ -n "${LAB_KEEP:-}" ] || rm -rf "$LAB_TMP"
     [ $status != 0 ] || [ "$LAB_FAILED" = 0 ] || exit 1

@@ -124,3 +124,13 @@ void fake_start(void)
             panic("%s failed", (*r)->name);
     }
 }
+
+size_t arch_fpu_size(void)
+{
+    return 512;
+}
+
+void arch_fpu_init(void *area)
+{
+    memset(area, 0, arch_fpu_size());
+}

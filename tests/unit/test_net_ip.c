@@ -509,6 +509,24 @@ static void static_addresses(void **st)
     assert_int_equal(net_if_get(3, &info), -ENODEV);
 }
 
+static void a_device_is_given_up_without_an_address_only(void **st)
+{
+    (void)st;
+    assert_false(peer_dev.detach(&peer_dev));
+    assert_int_equal(net_if_configure(2, 0, 0, 0), 0);
+    peer_forget();
+    unsigned before = peer_sent;
+    assert_true(peer_dev.detach(&peer_dev));
+    assert_int_equal(net_if_configure(2, OUR_IP, 24, 0), -ENODEV);
+    struct sock *s;
+    struct sock_addr a = {PEER_IP, 9};
+    struct sock_copy none = {0};
+    assert_int_equal(sock_create(SOCK_DGRAM, 0, &s), 0);
+    assert_int_equal(sock_send(s, &none, 0, 0, &a), -ENETUNREACH);
+    sock_close(s);
+    assert_int_equal(peer_sent, before);
+}
+
 static void checksums(void **st)
 {
     (void)st;
@@ -580,6 +598,7 @@ int main(void)
         T(bad_headers),
         T(dhcp_gives_an_address),
         T(static_addresses),
+        T(a_device_is_given_up_without_an_address_only),
         T(checksums),
         T(packet_buffers),
     };

@@ -193,7 +193,7 @@ irq_take:
     pop %rax
     add $8, %rsp
     iretq
-2:  lea gate_tail_start(%rip), %rcx
+2:  lea entry_tail_low(%rip), %rcx // kernel.ld
     cmp %rcx, %rax
     jb 1f
     lea gate_tail_end(%rip), %rcx

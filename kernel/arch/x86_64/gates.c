@@ -3,7 +3,7 @@
 #include "arch/x86_64/x86.h"
 #include "abi/gate.h"
 
-extern const char gate_heads_start[], gate_heads_end[], arch_gate_table[];
+extern const char gate_heads_start[], entry_tail_low[], arch_gate_table[];
 
 // A program interrupted at the first instructions of a gate is put back to its own call, so that no
 // gate address is ever seen in a signal frame.
@@ -12,7 +12,7 @@ static void leave_gate(struct regs *r)
     uint64_t ret;
     uint8_t site[7];
     uint32_t target;
-    if (r->rip < (uintptr_t)gate_heads_start || r->rip >= (uintptr_t)gate_heads_end ||
+    if (r->rip < (uintptr_t)gate_heads_start || r->rip >= (uintptr_t)entry_tail_low ||
         copy_in(&ret, (const void *)r->rsp, 8) || copy_in(site, (const void *)(ret - 7), 7) ||
         site[0] != 0xff || site[1] != 0x14 || site[2] != 0x25)
         return;
@@ -24,12 +24,10 @@ static void leave_gate(struct regs *r)
 }
 
 long (*const *gate_calls)(long, long, long, long, long, long); // gate.S
-uint64_t gate_calls_count;
 
-uint64_t arch_gates_init(long (*const *calls)(long, long, long, long, long, long), unsigned count)
+uint64_t arch_gates_init(long (*const *calls)(long, long, long, long, long, long))
 {
     gate_calls = calls;
-    gate_calls_count = count;
     arch_gate_fixup = leave_gate;
     if (arch_ring == 0) {
         wrmsr(MSR_EFER, rdmsr(MSR_EFER) | 1); // SCE

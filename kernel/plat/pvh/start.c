@@ -47,8 +47,14 @@ static void protect_image(void)
 {
     uint64_t ram_end = MIN(plat_info.ram_end, FIRST_MAP);
     if (pvh_pdpt_direct[0] & PTE_LARGE) { // entry.S: one page for the first GiB
-        for (uint64_t pa = 0, *pd = pvh_pd_direct; pa < ram_end; pa += 0x200000)
-            *pd++ = pa | PTE_P | PTE_W | PTE_U | PTE_A | PTE_D | PTE_LARGE | PTE_NX;
+        uint64_t *pd = pvh_pd_direct, large = 0x200000,
+                 entry = PTE_P | PTE_W | PTE_U | PTE_A | PTE_D | PTE_LARGE | PTE_NX;
+        for (uint64_t pa = 0; pa < ram_end; pa += 4 * large, pd += 4, entry += 4 * large) {
+            pd[0] = entry;
+            pd[1] = entry + large;
+            pd[2] = entry + 2 * large;
+            pd[3] = entry + 3 * large;
+        }
         pvh_pdpt_direct[0] = kernel_pa_of(pvh_pd_direct) | PTE_P | PTE_W | PTE_U | PTE_A;
     }
     uint64_t *e = pvh_pt_direct,
