@@ -32,3 +32,7 @@ $(B)/bench/sqlite/speedtest1: examples
 	    SRC=$(abspath $(B))/examples/sqlite/src GEN=$(abspath $(B))/examples/sqlite/gen >/dev/null
 bench-raw: all
 	@bench/raw.sh
+.PHONY: bench-http
+bench: bench-http
+bench-http: all
+	@bench/http.sh

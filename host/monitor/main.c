@@ -5,10 +5,11 @@
 //                [--net tap:NAME | --net passt:PATH | --net passt:N] [--mac MAC] [--ring 0|3]
 //                [--machine kvm|process] [--allow-wx] [--boot-chart]
 //
-// passt:N is a descriptor: a connected stream socket that speaks passt's framing. --boot-chart
-// prints what the monitor's own start took (the kernel's part: chart=1 in the configuration). The
-// exit status is the instance's; 125 if the monitor refuses, fails or stops a broken guest; 137 if
-// it ends by force.
+// --machine process is the machine without KVM (process.c); --allow-wx lets its program have memory
+// that is writable and executable. passt:N is a descriptor: a connected stream socket that speaks
+// passt's framing. --boot-chart prints what the monitor's own start took (the kernel's part:
+// chart=1 in the configuration). The exit status is the instance's; 125 if the monitor refuses,
+// fails or stops a broken guest; 137 if it ends by force.
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -231,13 +231,11 @@ static bool packets_poll(struct poller *poller)
     bool again = true;
     if (n->host->write_blocked)
         flush_stream(n);
-    while (count < RX_BUDGET && again && !n->host->ended) {
+    while (count < RX_BUDGET && again && !n->host->ended && !n->dev.hold) {
         struct pktbuf *p = n->host->stream ? take_frame(n, &again) : take_packet(n, &again);
         count += again;
         if (!p)
             continue;
-        n->dev.rx_packets++;
-        n->dev.rx_bytes += p->total;
         n->dev.receive(&n->dev, p);
     }
     n->dev.receive_done(&n->dev); // also when nothing came: NETDEV_LATE
@@ -247,19 +245,13 @@ static bool packets_poll(struct poller *poller)
 static bool packets_transmit(struct netdev *dev, struct pktbuf *p, bool more)
 {
     struct packet_net *n = container_of(dev, struct packet_net, dev);
-    uint32_t bytes = p->total;
     bool sent = false;
     if (!n->host->ended)
         sent = n->host->stream ? send_frame(n, p) : send_packet(n, p);
     if (n->host->stream && !more)
         flush_stream(n);
     pkt_free(p);
-    if (sent) {
-        dev->tx_packets++;
-        dev->tx_bytes += bytes;
-    } else {
-        dev->tx_dropped++;
-    }
+    dev->tx_dropped += !sent;
     return sent;
 }
 
@@ -268,6 +260,12 @@ static void packets_flush(struct netdev *dev)
     struct packet_net *n = container_of(dev, struct packet_net, dev);
     if (n->host->stream)
         flush_stream(n);
+}
+
+static unsigned packets_room(struct netdev *dev)
+{
+    struct packet_net *n = container_of(dev, struct packet_net, dev);
+    return n->host->stream ? (TX_STREAM - n->tx_end) / (4 + 14 + n->dev.mtu) : RX_BUDGET;
 }
 
 int packets_probe(void)
@@ -289,9 +287,10 @@ int packets_probe(void)
                       (n->host->tso4 ? NETDEV_TSO4 : 0) | NETDEV_LATE;
     n->dev.transmit = packets_transmit;
     n->dev.flush = packets_flush;
+    n->dev.room = packets_room;
     n->dev.link_up = true;
     n->poller.poll = packets_poll;
-    netdev_attach(&n->dev);
+    netdev_add(&n->dev);
     sched_add_poller(&n->poller);
     return 0;
 }

@@ -24,7 +24,11 @@ struct plat_mirror {
     void (*unmap)(uint64_t va, uint64_t len);
     void (*settle)(void); // plat_map_done()
 };
+#ifdef LITH_LINK // linked programs do not run on such a machine
+#define plat_mirror ((const struct plat_mirror *)NULL)
+#else
 extern const struct plat_mirror *plat_mirror; // NULL: the CPU reads the tables
+#endif
 struct lith_boot;
 // plat/process: sets plat_machine, and lets go of the monitor. Weak, and called through a pointer
 // only (it is out of reach of the code where it is not there): linked programs are without.

@@ -11,7 +11,9 @@
 static uint64_t (*page_alloc_fn)(void);
 static void (*page_free_fn)(uint64_t pa);
 static uint64_t pml4_pa;
+#ifndef LITH_LINK
 const struct plat_mirror *plat_mirror;
+#endif
 
 void pagetable_init(uint64_t pml4)
 {

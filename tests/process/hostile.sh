@@ -68,11 +68,12 @@ done
 [ -z "$bad" ]
 result "$n other numbers by the kernel's call: each ends the process${bad:+; not:$bad}" $?
 
-# ... and of the table with other arguments. Descriptor 5 and 6 are root file and RAM.
+# ... and of the table with other arguments.
 ram=$(strace -f -e trace=memfd_create build/bin/lith run --platform process --net none hostile /hostile flip 2>&1 |
     sed -n 's/.*"lith-ram".*= \([0-9]*\)$/\1/p')
 root=$(strace -f -e trace=openat,open build/bin/lith run --platform process --net none hostile /hostile flip 2>&1 |
     sed -n 's/.*root.erofs".*= \([0-9]*\)$/\1/p' | tail -1)
+: "${ram:=6}" "${root:=5}" # without strace
 at=0x500000000000 page=0x4000
 ended "mmap writable and executable" 159 call 9 $at 4096 7 0x11 "$ram" 0
 ended "mmap with a protection bit beside those" 159 call 9 $at 4096 0x0b 0x11 "$ram" 0
