@@ -113,6 +113,15 @@ static double start_main(enum platform platform)
     return ms;
 }
 
+static double last_line_number(char *text)
+{
+    char *end = text + strlen(text), *line;
+    while (end > text && end[-1] == '\n')
+        *--end = 0;
+    line = strrchr(text, '\n');
+    return atof(line ? line + 1 : text);
+}
+
 static double start_first_byte(enum platform platform)
 {
     struct command c = {0};
@@ -138,7 +147,7 @@ static double start_first_byte(enum platform platform)
         note("start-first-byte on %s: %.150s", platform_names[platform], text);
         return -1;
     }
-    return atof(text);
+    return last_line_number(text); // what the command itself said stands before it
 }
 
 int alone_start(enum platform platform)
@@ -148,7 +157,7 @@ int alone_start(enum platform platform)
     for (int i = 0; i < starts; i++) {
         main_ms[i] = start_main(platform);
         byte_ms[i] = start_first_byte(platform);
-        if (main_ms[i] < 0 || byte_ms[i] < 0) {
+        if (!(main_ms[i] > 0) || !(byte_ms[i] > 0)) {
             note("start on %s failed", platform_names[platform]);
             return -1;
         }

@@ -29,6 +29,7 @@ struct options {
     int rounds;
     double seconds;   // one load's
     int starts;       // starts per turn
+    int nice;         // of client and servers
     int instances;    // of memory-50
     int speed_size;   // speedtest1 --size
     double call_s;    // one kind of call

@@ -54,7 +54,7 @@ linux_guest() {
     dpkg -x "$deb" "$dir/x"
     mv "$dir"/x/boot/vmlinuz-* "$dir/vmlinuz"
     mkdir -p "$root"/{bin,dev,proc,sys,mod,tmp,run,etc,var/log/nginx,var/lib/nginx}
-    for m in virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci failover net_failover virtio_net; do
+    for m in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci failover net_failover virtio_net; do
         find "$dir/x/lib/modules" -name "$m.ko" -exec cp {} "$root/mod/" \;
     done
     rm -rf "$dir/x"
@@ -77,7 +77,7 @@ export PATH=/bin:/usr/bin:/usr/sbin
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
-for m in virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci failover net_failover virtio_net; do
+for m in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci failover net_failover virtio_net; do
     [ ! -e /mod/$m.ko ] || insmod /mod/$m.ko
 done
 ip link set lo up

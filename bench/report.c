@@ -36,33 +36,73 @@ static void human(char *text, size_t size, double value, const char *unit)
                  value, strcmp(unit, "1/s") == 0 ? "/s" : unit);
 }
 
+// Under emulation, native says little: what counts is the Linux guest under the same.
+static void print_emulated(void)
+{
+    bool first = true;
+    for (const struct series *s = series; s < series + series_count; s++) {
+        struct series pair = *s; // the guest in native's place
+        double ratio;
+        memcpy(pair.value[NATIVE], s->value[LINUX_GUEST], sizeof(s->value[LINUX_GUEST]));
+        pair.count[NATIVE] = s->count[LINUX_GUEST];
+        if (s->count[QEMU] == 0 || s->count[LINUX_GUEST] == 0 || strcmp(s->unit, "bytes") == 0)
+            continue;
+        if (first)
+            printf("\n\n| case | metric | qemu by linux-guest |\n|---|---|---:|");
+        first = false;
+        printf("\n| %s | %s |", s->name, s->metric);
+        if (ratio_of(&pair, QEMU, &ratio))
+            printf(" %.2f |", ratio);
+        else
+            fputs(" refused |", stdout);
+    }
+}
+
 static void print_table(void)
 {
-    printf("\n| case | metric | platform | median | spread | ratio |\n"
-           "|---|---|---|---:|---:|---:|\n");
+    bool any[PLATFORMS] = {false};
+    for (const struct series *s = series; s < series + series_count; s++)
+        for (int p = 0; p < PLATFORMS; p++)
+            any[p] |= s->count[p] > 0;
+    fputs("\n| case | metric |", stdout);
+    for (int p = 0; p < PLATFORMS; p++)
+        if (any[p])
+            printf(p == NATIVE ? " %s |" : " %s | ratio |", platform_names[p]);
+    fputs("\n|---|---|", stdout);
+    for (int p = 0; p < PLATFORMS; p++)
+        if (any[p])
+            fputs(p == NATIVE ? "---:|" : "---:|---:|", stdout);
     for (const struct series *s = series; s < series + series_count; s++) {
+        printf("\n| %s | %s |", s->name, s->metric);
         for (int p = 0; p < PLATFORMS; p++) {
-            char value[40], spread_text[16] = "-", ratio_text[24] = "-";
+            char value[40];
             double spread = spread_of(s->value[p], s->count[p]), ratio;
-            if (s->count[p] == 0)
+            if (!any[p])
                 continue;
+            if (s->count[p] == 0) {
+                fputs(p == NATIVE ? " - |" : " - | - |", stdout);
+                continue;
+            }
             human(value, sizeof(value), median_of(s->value[p], s->count[p]), s->unit);
+            printf(" %s", value);
             if (isfinite(spread))
-                snprintf(spread_text, sizeof(spread_text), "%.0f %%", spread * 100);
+                printf(" (%.0f %%)", spread * 100);
+            fputs(" |", stdout);
             if (p == NATIVE)
-                snprintf(ratio_text, sizeof(ratio_text), "1");
-            else if (ratio_of(s, (enum platform)p, &ratio))
-                snprintf(ratio_text, sizeof(ratio_text), "%.2f", ratio);
-            else if (s->count[NATIVE] > 0)
-                snprintf(ratio_text, sizeof(ratio_text), "refused");
-            printf("| %s | %s | %s | %s | %s | %s |\n", s->name, s->metric, platform_names[p],
-                   value, spread_text, ratio_text);
+                continue;
+            if (ratio_of(s, (enum platform)p, &ratio))
+                printf(" **%.2f** |", ratio);
+            else
+                fputs(s->count[NATIVE] > 0 ? " refused |" : " - |", stdout);
         }
     }
-    printf("\nSpread: the distance of the quartiles by the median. Ratio: to native, higher is "
-           "better, the\n"
-           "median of the rounds' own ratios; refused where there are fewer than %d rounds, or "
-           "either\n"
+    print_emulated();
+    printf("\n\nEach cell: the median of the rounds, and in brackets the spread: the distance of "
+           "the quartiles by\n"
+           "the median. Ratio: to native, higher is better, the median of the rounds' own ratios. "
+           "It is refused\n"
+           "where there are fewer than %d rounds (sizes and memory in bytes need only one), or "
+           "where either\n"
            "side's spread is above %.0f %%.\n",
            ROUNDS_RATIO, SPREAD_MAX * 100);
     for (int i = 0; i < notes_count; i++)
@@ -124,17 +164,20 @@ static void compare_with(const char *line)
 {
     const char *date = strstr(line, "\"date\": \"");
     int told = 0;
-    printf("\nSince the run before (%.16s), medians that changed by more than %.0f %%:\n",
+    printf("\nSince the run before (%.16s), medians that changed by more than %.0f %% and their "
+           "spread:\n",
            date ? date + 9 : "?", CHANGE_TOLD * 100);
     for (const struct series *s = series; s < series + series_count; s++) {
         for (int p = 0; p < PLATFORMS; p++) {
             char key[160], before_text[40], now_text[40];
             const char *at;
+            double spread = spread_of(s->value[p], s->count[p]);
+            double least = spread > CHANGE_TOLD ? spread : CHANGE_TOLD;
             double now = median_of(s->value[p], s->count[p]), before;
             snprintf(key, sizeof(key), "\"%s/%s/%s\": ", s->name, platform_names[p], s->metric);
             at = strstr(line, key);
             before = at ? atof(at + strlen(key)) : 0;
-            if (s->count[p] == 0 || !(before > 0) || fabs(now / before - 1) <= CHANGE_TOLD)
+            if (s->count[p] == 0 || !(before > 0) || fabs(now / before - 1) <= least)
                 continue;
             human(before_text, sizeof(before_text), before, s->unit);
             human(now_text, sizeof(now_text), now, s->unit);
@@ -218,6 +261,7 @@ static void write_plots(void)
     static const char *const percentile_files[PLATFORMS] = {
         "latency-native.dat", "latency-process.dat", "latency-kvm.dat", "latency-qemu.dat",
         "latency-linux-guest.dat"};
+    int ratios = 0, starts = 0, memories = 0, latencies = 0;
     char command[1200];
     FILE *f = output("ratios.dat", "we");
     if (!f)
@@ -229,7 +273,9 @@ static void write_plots(void)
         fputs(s->name, f);
         for (int p = PROCESS; p < PLATFORMS; p++) {
             double ratio;
-            cell(f, ratio_of(s, (enum platform)p, &ratio) ? ratio : NAN);
+            bool told = ratio_of(s, (enum platform)p, &ratio);
+            cell(f, told ? ratio : NAN);
+            ratios += told;
         }
         fputc('\n', f);
     }
@@ -239,8 +285,10 @@ static void write_plots(void)
         for (int p = 0; p < PLATFORMS; p++) {
             double to_main = median_at("start-main", "time", p);
             double to_byte = median_at("start-first-byte", "time", p);
-            if (isfinite(to_main) && isfinite(to_byte))
-                fprintf(f, "%s %.4g %.4g\n", platform_names[p], to_main, to_byte - to_main);
+            if (!isfinite(to_main) || !isfinite(to_byte))
+                continue;
+            fprintf(f, "%s %.4g %.4g\n", platform_names[p], to_main, to_byte - to_main);
+            starts++;
         }
         fclose(f);
     }
@@ -255,20 +303,24 @@ static void write_plots(void)
             cell(f, median_at("memory-50", "private", p) / 1048576);
             cell(f, median_at("memory-50", "proportional", p) / 1048576);
             fputc('\n', f);
+            memories++;
         }
         fclose(f);
     }
     for (int p = 0; p < PLATFORMS; p++) {
         const float *times;
         size_t count = load_udp_times((enum platform)p, &times);
+        latencies += count > 0;
         if ((f = output(percentile_files[p], "we")) == NULL)
             continue;
         for (int i = 1; i < 1000 && count > 0; i++)
             fprintf(f, "%.2f %.4f\n", (double)times[count * (size_t)i / 1000], i / 1000.0);
         fclose(f);
     }
-    snprintf(command, sizeof(command), "cd %s && timeout 60 gnuplot plots.gp >plots.log 2>&1",
-             options.out);
+    snprintf(command, sizeof(command),
+             "cd %s && timeout 60 gnuplot -e 'ratios=%d; starts=%d; memories=%d; latencies=%d' "
+             "plots.gp >plots.log 2>&1",
+             options.out, ratios, starts, memories, latencies);
     if (access("/usr/bin/gnuplot", X_OK) != 0)
         printf("\nNo plots: gnuplot is not installed (make deps).\n");
     else if (system(command) != 0)

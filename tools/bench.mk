@@ -3,12 +3,12 @@
 #   make bench-quick    the same with short loads and three rounds, below 3 minutes
 #   PLATFORMS="process kvm"   which, beside native; with qemu comes linux-guest (full bench only)
 #   CASES="nginx redis udp speedtest1 calls start memory sizes"
-#   ROUNDS=7 LOAD_SECONDS=3
+#   ROUNDS=7 LOAD_SECONDS=3 NICE=-15
 #   BENCH_TREE=../other       another tree's build/bin/lith and kernel, by this tree's bench
-.PHONY: bench bench-quick bench-smoke bench-tools bench-start bench-raw
+.PHONY: bench bench-quick bench-smoke bench-tools bench-programs bench-start bench-raw
 BENCH_TREE ?= $(CURDIR)
 BENCH_OPTIONS = --out $(B)/bench --tree $(BENCH_TREE) $(if $(PLATFORMS),--platforms "$(PLATFORMS)") \
-    $(if $(CASES),--cases "$(CASES)") $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LOAD_SECONDS),--seconds $(LOAD_SECONDS))
+    $(if $(CASES),--cases "$(CASES)") $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LOAD_SECONDS),--seconds $(LOAD_SECONDS)) $(if $(NICE),--nice $(NICE))
 BENCH_RUN = @BENCH_TREE=$(BENCH_TREE) bench/prepare.sh $(if $(filter qemu linux-guest,$(PLATFORMS)),linux-guest) && \
     cp bench/plots.gp $(B)/bench/ && timeout -k 10 $(1) $(B)/bench/bench $(2) $(BENCH_OPTIONS)
 bench: bench-tools
@@ -18,7 +18,9 @@ bench-quick: bench-tools
 bench-smoke: bench-tools
 	$(call BENCH_RUN,200,--smoke)
 BENCH_SRCS := $(addprefix bench/,bench.c world.c server.c load.c alone.c stats.c report.c)
-bench-tools: $(if $(filter $(CURDIR),$(BENCH_TREE)),all) $(addprefix $(B)/bench/,bench calls udp_echo first_byte)
+guest-tests: bench-programs # tests/apps/60-bench.sh
+bench-programs: $(addprefix $(B)/bench/,bench calls udp_echo first_byte)
+bench-tools: $(if $(filter $(CURDIR),$(BENCH_TREE)),all) bench-programs
 	@+$(MAKE) -s --no-print-directory -C examples/sqlite speedtest CC=$(CC) LIBS= WORK=$(abspath $(B))/bench/sqlite || \
 	    echo "bench: no speedtest1, its sources could not be fetched"
 $(B)/bench/bench: $(BENCH_SRCS) bench/bench.h
