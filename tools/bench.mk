@@ -21,7 +21,7 @@ BENCH_SRCS := $(addprefix bench/,bench.c world.c server.c load.c alone.c stats.c
 guest-tests: bench-programs # tests/apps/60-bench.sh
 bench-programs: $(addprefix $(B)/bench/,bench calls udp_echo first_byte)
 bench-tools: $(if $(filter $(CURDIR),$(BENCH_TREE)),all) bench-programs
-	@+$(MAKE) -s --no-print-directory -C examples/sqlite speedtest CC=$(CC) LIBS= WORK=$(abspath $(B))/bench/sqlite || \
+	@+$(MAKE) -s --no-print-directory $(B)/bench/sqlite/speedtest1 || \
 	    echo "bench: no speedtest1, its sources could not be fetched"
 $(B)/bench/bench: $(BENCH_SRCS) bench/bench.h
 	@mkdir -p $(@D)
@@ -53,10 +53,8 @@ $(B)/bench/http: examples/http/http.c
 $(B)/bench/hello $(B)/bench/http:
 	@mkdir -p $(@D)
 	$(CC) -O2 -D_GNU_SOURCE $(CFLAGS_WARN) -o $@ $<
-# The same speedtest1 as a Linux program; its generated sources are the example's.
-$(B)/bench/sqlite/speedtest1: examples
-	@mkdir -p $(@D)
-	@+$(MAKE) -s --no-print-directory -C examples/sqlite speedtest CC=$$(command -v $(CC)) WORK=$(abspath $(@D)) \
-	    SRC=$(abspath $(B))/examples/sqlite/src GEN=$(abspath $(B))/examples/sqlite/gen >/dev/null
+# The same speedtest1 as a Linux program.
+$(B)/bench/sqlite/speedtest1:
+	@+$(MAKE) -s --no-print-directory -C examples/sqlite speedtest CC=$(CC) LIBS= WORK=$(abspath $(B))/bench/sqlite
 bench-raw: all
 	@bench/raw.sh
