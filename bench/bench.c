@@ -27,21 +27,22 @@ struct options options = {
     .call_s = 1,
 };
 
-// A group is what shares a server, or a program. `once`: not in each round.
+// A group is what shares a server, or a program.
 static const struct group {
     const char *name;
     int (*turn)(enum platform platform);
-    bool once;
+    enum { EACH_ROUND, ONCE, ASKED } when; // ASKED: once, and only if named
 } groups[] = {
-    {"nginx", load_nginx, false},
-    {"redis", load_redis, false},
-    {"udp", load_udp, false},
-    {"speedtest1", alone_speedtest, false},
-    {"calls", alone_calls, false},
-    {"start", alone_start, false},
-    {"memory", alone_memory_one, false},
-    {"memory", alone_memory_many, true},
-    {"sizes", alone_sizes, true},
+    {"nginx", load_nginx, EACH_ROUND},
+    {"redis", load_redis, EACH_ROUND},
+    {"udp", load_udp, EACH_ROUND},
+    {"speedtest1", alone_speedtest, EACH_ROUND},
+    {"calls", alone_calls, EACH_ROUND},
+    {"start", alone_start, EACH_ROUND},
+    {"memory", alone_memory_one, EACH_ROUND},
+    {"memory", alone_memory_many, ONCE},
+    {"sizes", alone_sizes, ONCE},
+    {"profile", load_profile, ASKED},
 };
 
 static bool has_word(const char *words, const char *word)
@@ -141,6 +142,9 @@ static void introduce(void)
     char date[32];
     time_t now = time(NULL);
     getloadavg(load, 3);
+    options.busy_before = -core_busy_s(SERVER_CORE) - core_busy_s(CLIENT_CORE);
+    sleep(1);
+    options.busy_before += core_busy_s(SERVER_CORE) + core_busy_s(CLIENT_CORE);
     strftime(date, sizeof(date), "%Y-%m-%d %H:%M UTC", gmtime(&now));
     printf("bench (%s): %d rounds, loads of %g s, server on core %d, client on core %d; load %.2f, "
            "%s\n",
@@ -149,8 +153,10 @@ static void introduce(void)
         note("one core only: client and server share it");
     if (options.nice)
         note("client and servers ran at nice %d", options.nice);
-    if (load[0] > 0.5)
-        note("this machine does something else too: load %.2f before the start", load[0]);
+    if (options.busy_before > 0.1)
+        note("this machine does something else too: %.0f %% of two cores before the start, load "
+             "%.2f",
+             options.busy_before * 50, load[0]);
     for (int p = 0; p < PLATFORMS; p++) {
         const char *why = options.wanted[p] ? world_missing((enum platform)p) : NULL;
         if (why) {
@@ -180,8 +186,9 @@ int main(int argc, char *argv[])
         fprintf(stderr, "bench: round %d of %d, %.0f s so far\n", round + 1, options.rounds,
                 (double)(now_ns() - start) / 1e9);
         for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++) {
-            if ((groups[g].once && round + 1 < options.rounds) ||
-                (options.cases && !has_word(options.cases, groups[g].name)))
+            if ((groups[g].when != EACH_ROUND && round + 1 < options.rounds) ||
+                (options.cases ? !has_word(options.cases, groups[g].name)
+                               : groups[g].when == ASKED))
                 continue;
             for (int p = 0; p < PLATFORMS; p++) {
                 if (!options.wanted[p] || given_up[p][g] || groups[g].turn((enum platform)p) == 0)

@@ -4,6 +4,7 @@
 //   world.c   namespaces, wires, cores, starting and ending of servers and clients
 //   load.c    the loads of servers: nginx, redis, UDP echo
 //   alone.c   programs without a network, starts, memory, sizes
+//   profile.c where a server spends its time, by perf
 //   stats.c   samples, medians, the rule for ratios
 //   report.c  table, results.json, history, data for the plots
 // Functions return 0 or -1 (the reason was printed) where nothing else is said.
@@ -27,14 +28,15 @@ struct options {
     const char *cases; // groups: words, or NULL for all
     const char *mode;  // "full", "quick", "smoke"
     int rounds;
-    double seconds;   // one load's
-    int starts;       // starts per turn
-    int nice;         // of client and servers
-    int instances;    // of memory-50
-    int speed_size;   // speedtest1 --size
-    double call_s;    // one kind of call
-    const char *out;  // build/bench
-    const char *tree; // whose build/bin/lith is measured
+    double seconds;     // one load's
+    int starts;         // starts per turn
+    int nice;           // of client and servers
+    int instances;      // of memory-50
+    int speed_size;     // speedtest1 --size
+    double call_s;      // one kind of call
+    double busy_before; // of both cores, of 2, while nothing of ours ran
+    const char *out;    // build/bench
+    const char *tree;   // whose build/bin/lith is measured
 };
 extern struct options options;
 extern const char *const platform_names[PLATFORMS];
@@ -113,6 +115,9 @@ extern const struct app app_nginx, app_redis, app_udp;
 int load_nginx(enum platform platform);
 int load_redis(enum platform platform);
 int load_udp(enum platform platform);
+int load_profile(enum platform platform);
+// nginx-small's load without a figure.
+int load_wrk_small(const struct server *server, double seconds);
 int alone_calls(enum platform platform);
 int alone_speedtest(enum platform platform);
 int alone_start(enum platform platform);

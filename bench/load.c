@@ -82,6 +82,11 @@ static int wrk(const struct server *server, const char *name, const char *path, 
     return 0;
 }
 
+int load_wrk_small(const struct server *server, double seconds)
+{
+    return wrk(server, "nginx-small", "/", 30, false, seconds, false);
+}
+
 int load_nginx(enum platform platform)
 {
     struct server server;

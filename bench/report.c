@@ -214,11 +214,12 @@ static int write_history(void)
     first_line(commit, sizeof(commit), command);
     uname(&machine);
     getloadavg(load, 3);
-    fprintf(
-        f,
-        "{\"date\": \"%s\", \"commit\": \"%s\", \"machine\": \"%s, %ld CPUs\", \"load\": %.2f, %s, "
-        "\"medians\": {",
-        date, commit, machine.release, sysconf(_SC_NPROCESSORS_ONLN), load[0], mode);
+    fprintf(f,
+            "{\"date\": \"%s\", \"commit\": \"%s\", \"machine\": \"%s, %ld CPUs\", \"load\": %.2f, "
+            "\"busy_before\": %.2f, %s, "
+            "\"medians\": {",
+            date, commit, machine.release, sysconf(_SC_NPROCESSORS_ONLN), load[0],
+            options.busy_before, mode);
     for (const struct series *s = series; s < series + series_count; s++) {
         for (int p = 0; p < PLATFORMS; p++) {
             if (s->count[p] == 0)

@@ -2,7 +2,7 @@
 #   make bench          everything beside native Linux (bench/bench.c), some 15 minutes; needs root
 #   make bench-quick    the same with short loads and three rounds, below 3 minutes
 #   PLATFORMS="process kvm"   which, beside native; with qemu comes linux-guest (full bench only)
-#   CASES="nginx redis udp speedtest1 calls start memory sizes"
+#   CASES="nginx redis udp speedtest1 calls start memory sizes", and "profile"
 #   ROUNDS=7 LOAD_SECONDS=3 NICE=-15
 #   BENCH_TREE=../other       another tree's build/bin/lith and kernel, by this tree's bench
 .PHONY: bench bench-quick bench-smoke bench-tools bench-programs bench-start bench-raw
@@ -17,7 +17,7 @@ bench-quick: bench-tools
 	$(call BENCH_RUN,300,--quick)
 bench-smoke: bench-tools
 	$(call BENCH_RUN,200,--smoke)
-BENCH_SRCS := $(addprefix bench/,bench.c world.c server.c load.c alone.c stats.c report.c)
+BENCH_SRCS := $(addprefix bench/,bench.c world.c server.c load.c profile.c alone.c stats.c report.c)
 guest-tests: bench-programs # tests/apps/60-bench.sh
 bench-programs: $(addprefix $(B)/bench/,bench calls udp_echo first_byte)
 bench-tools: $(if $(filter $(CURDIR),$(BENCH_TREE)),all) bench-programs
