@@ -29,6 +29,7 @@ help:
 	@echo "make examples   programs of link mode: hello, http, lua, sqlite, redis (examples/README.md)"
 	@echo "make check      set up, build, and run all tests"
 	@echo "make deps       install the Debian packages that build, tests and demo need"
+	@echo "make bench      everything beside native Linux (needs root); make bench-quick: below 3 minutes"
 	@echo "make lint       formatting, layering, one public header per folder"
 	@echo "make format     clang-format every source file"
 	@echo "make fuzz       run the fuzz targets longer (FUZZ_SECONDS=600)"

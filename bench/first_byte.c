@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: ISC
 // Measures the time from exec of a command to the first byte of its HTTP answer.
 //
-//   first_byte [-n RUNS] [-t TAP] [-v] ADDR PORT COMMAND [ARG...]
+//   first_byte [-n RUNS] [-t TAP] [-c CORE] [-N NETNS] [-v] ADDR PORT COMMAND [ARG...]
 //
 // Prints "MEDIAN MIN MAX" in milliseconds (-v: each run on stderr too). The command is ended by
-// SIGTERM after each run.
+// SIGTERM after each run. CORE and NETNS (a file) are the command's, not ours.
 //
 // A connection that is refused is tried again after 100 us. One that gets no answer is left to its
 // fate only when its frame cannot have been seen: TAP names the interface that leads to the
@@ -20,6 +20,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
+#include <sched.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -43,6 +44,7 @@
 
 static const char *tap;
 static int taken_fd = -1, control_fd = -1;
+static int core = -1, own_ns = -1, command_ns = -1;
 static struct sockaddr_in address;
 extern char **environ;
 
@@ -157,15 +159,34 @@ static void end_command(pid_t pid)
     }
 }
 
+// The command starts with our core and network namespace: they are changed for that long.
+static void dress(bool as_command, cpu_set_t *own)
+{
+    cpu_set_t its;
+    CPU_ZERO(&its);
+    if (core >= 0) {
+        CPU_SET(core, &its);
+        if (as_command)
+            sched_getaffinity(0, sizeof(*own), own);
+        sched_setaffinity(0, sizeof(its), as_command ? &its : own);
+    }
+    if (command_ns >= 0 && setns(as_command ? command_ns : own_ns, CLONE_NEWNET) < 0)
+        die("setns");
+}
+
 static double run_once(char *argv[])
 {
     posix_spawn_file_actions_t actions;
+    cpu_set_t own;
     pid_t pid;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, 2, 1);
+    dress(true, &own);
     int64_t start = now_ns(), end_ns = start + LIMIT_MS * 1000000ll, first;
-    errno = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
+    int error = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
+    dress(false, &own);
+    errno = error;
     if (errno)
         die(argv[0]);
     posix_spawn_file_actions_destroy(&actions);
@@ -200,11 +221,15 @@ int main(int argc, char *argv[])
     static double ms[RUNS_MAX];
     bool verbose = false;
     int runs = 10, option;
-    while ((option = getopt(argc, argv, "+n:t:v")) != -1) {
+    while ((option = getopt(argc, argv, "+n:t:c:N:v")) != -1) {
         if (option == 'n')
             runs = atoi(optarg);
         else if (option == 't')
             tap = optarg;
+        else if (option == 'c')
+            core = atoi(optarg);
+        else if (option == 'N')
+            command_ns = open(optarg, O_RDONLY | O_CLOEXEC);
         else if (option == 'v')
             verbose = true;
         else
@@ -213,10 +238,12 @@ int main(int argc, char *argv[])
     address.sin_family = AF_INET;
     if (argc - optind < 3 || runs < 1 || runs > RUNS_MAX ||
         inet_pton(AF_INET, argv[optind], &address.sin_addr) != 1) {
-        fprintf(stderr, "usage: first_byte [-n RUNS] [-t TAP] [-v] ADDR PORT COMMAND [ARG...]\n");
+        fprintf(stderr, "usage: first_byte [-n RUNS] [-t TAP] [-c CORE] [-N NETNS] [-v] ADDR PORT "
+                        "COMMAND [ARG...]\n");
         return 2;
     }
     address.sin_port = htons((uint16_t)atoi(argv[optind + 1]));
+    own_ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
     if (tap != NULL) {
         taken_fd = open("/proc/net/dev", O_RDONLY | O_CLOEXEC);
         control_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);

@@ -7,7 +7,7 @@ packages=(
     libzydis-dev libarchive-dev libjansson-dev libssl-dev libelf-dev libseccomp-dev libmnl-dev libcmocka-dev musl-tools
     erofs-utils mmdebstrap passt qemu-system-x86
     bats curl wrk apache2-utils redis-tools iproute2 iptables busybox-static cpio xz-utils
-    nginx-light redis-server php-cli python3-minimal sqlite3 lua5.4 tcl gdb
+    nginx-light redis-server gnuplot-nox php-cli python3-minimal sqlite3 lua5.4 tcl gdb
 )
 case " ${LITH_DEPS_EXTRA:-} " in *" "*[a-z]*) packages+=(${LITH_DEPS_EXTRA}) ;; esac
 missing=()
