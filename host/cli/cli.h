@@ -81,6 +81,9 @@ int passt_start(struct instance *in, bool has_dns, int *fd, struct err *e);
 // Whether the ports can be bound; the error names the one that cannot.
 int ports_check(const struct instance *in, struct err *e);
 
+// Notes a moment on the TSC and CLOCK_MONOTONIC, early: platform process measures the TSC's rate
+// from there.
+void start_note_clocks(void);
 // Becomes lith-monitor (platforms kvm and process). Returns only on failure.
 int start_monitor(struct instance *in, int net_fd, struct err *e);
 // Runs QEMU to its end. *status is the exit status for our caller.

@@ -533,6 +533,7 @@ int cmd_run(int argc, char *argv[])
 {
     static struct run_options o = {.in = {.mem_bytes = MEM_DEFAULT}};
     struct err e = {""};
+    start_note_clocks();
     int status = options_parse(&o, argc, argv);
     if (status != 0)
         return status;

@@ -3,13 +3,14 @@
 //
 //   lith-monitor --kernel FILE [--root FILE] --mem BYTES --config-fd N
 //                [--net tap:NAME | --net passt:PATH | --net passt:N] [--mac MAC] [--ring 0|3]
-//                [--machine kvm|process] [--allow-wx] [--boot-chart]
+//                [--machine kvm|process] [--allow-wx] [--clocks TSC:NS] [--boot-chart]
 //
 // --machine process is the machine without KVM (process.c); --allow-wx lets its program have memory
-// that is writable and executable. passt:N is a descriptor: a connected stream socket that speaks
-// passt's framing. --boot-chart prints what the monitor's own start took (the kernel's part:
-// chart=1 in the configuration). The exit status is the instance's; 125 if the monitor refuses,
-// fails or stops a broken guest; 137 if it ends by force.
+// that is writable and executable; --clocks TSC:NS is an earlier moment on the TSC and
+// CLOCK_MONOTONIC, to measure the TSC's rate from. passt:N is a descriptor: a connected stream
+// socket that speaks passt's framing. --boot-chart prints what the monitor's own start took (the
+// kernel's part: chart=1 in the configuration). The exit status is the instance's; 125 if the
+// monitor refuses, fails or stops a broken guest; 137 if it ends by force.
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -111,6 +112,12 @@ static void parse_options(struct options *o, int argc, char **argv)
             if (strcmp(value, "0") != 0 && strcmp(value, "3") != 0)
                 fatal("--ring is 0 or 3");
             o->ring = value[0] - '0';
+        } else if (strcmp(name, "--clocks") == 0) {
+            unsigned long long tsc, ns;
+            if (sscanf(value, "%llu:%llu", &tsc, &ns) != 2)
+                fatal("--clocks: '%s' is not TSC:NS", value);
+            o->clock_tsc = tsc;
+            o->clock_ns = ns;
         } else if (strcmp(name, "--machine") == 0) {
             o->process = strcmp(value, "process") == 0;
             if (!o->process && strcmp(value, "kvm") != 0)
@@ -122,7 +129,7 @@ static void parse_options(struct options *o, int argc, char **argv)
     if (!o->kernel || o->config_fd < 0)
         fatal("usage: lith-monitor --kernel FILE [--root FILE] --mem BYTES --config-fd N "
               "[--net tap:NAME|passt:PATH|passt:N] [--mac MAC] [--ring 0|3] "
-              "[--machine kvm|process] [--allow-wx] [--boot-chart]");
+              "[--machine kvm|process] [--allow-wx] [--clocks TSC:NS] [--boot-chart]");
     if (o->mem_bytes < MEM_MIN)
         fatal("--mem must be at least %llu bytes", MEM_MIN);
     if (!have_mac && o->net) {
@@ -227,7 +234,7 @@ int main(int argc, char **argv)
     close_others(&options);
     m->process = options.process;
     if (m->process) {
-        process_check(m);
+        process_check(m, &options);
         options.ring = 3;
     }
     m->virt = host_virt();

@@ -280,6 +280,7 @@ struct options {
     int ring; // -1: choose
     bool boot_chart;
     bool process, allow_wx;
+    uint64_t clock_tsc, clock_ns; // a moment on the TSC and CLOCK_MONOTONIC; 0: none
     uint8_t mac[6];
 };
 
@@ -309,7 +310,8 @@ void sandbox_enter(const struct monitor *m); // all threads: the system call fil
 // I/O thread: has the host give the RAM that the guest will use next. True if there was any to do.
 bool boot_populate(struct monitor *m);
 // process.c: the machine that is a process of the host's (abi/boot.h).
-void process_check(struct monitor *m); // what it needs of the host; sets tsc_khz
+// What it needs of the host; begins to measure the TSC's rate.
+void process_check(struct monitor *m, const struct options *options);
 void process_map_ram(struct monitor *m,
                      uint64_t low_len);         // both parts of RAM, at the guest's addresses
 bool process_reserve_kernel(struct monitor *m); // false: m->kernel_base is in use

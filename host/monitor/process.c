@@ -144,14 +144,20 @@ static uint64_t measured_tsc_khz(void)
     return (uint64_t)((unsigned __int128)(tsc - measured_tsc) * 1000000u / (ns - measured_ns));
 }
 
-void process_check(struct monitor *m)
+void process_check(struct monitor *m, const struct options *o)
 {
     // Threads of a program have an FS base each; the kernel switches it without the host.
     if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_))
         fatal("machine process: this CPU or kernel has no FSGSBASE instructions for programs");
     m->tsc_khz = cpuid_tsc_khz();
-    if (!m->tsc_khz)
-        read_clocks(&measured_tsc, &measured_ns);
+    if (m->tsc_khz)
+        return;
+    read_clocks(&measured_tsc, &measured_ns);
+    // Who started us was there earlier: the longer, the better.
+    if (o->clock_tsc && o->clock_tsc < measured_tsc && o->clock_ns < measured_ns) {
+        measured_tsc = o->clock_tsc;
+        measured_ns = o->clock_ns;
+    }
 }
 
 static int make_timer(int sig)
