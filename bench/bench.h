@@ -73,6 +73,8 @@ int server_start(struct server *server, enum platform platform, const struct app
 void server_stop(struct server *server);
 // Its process and all descendants; returns how many (at most max).
 int server_processes(const struct server *server, pid_t *pids, int max);
+// Seconds that their threads have run so far.
+double server_cpu_s(const struct server *server);
 
 // The command (NULL-terminated) of an instance or a native program on this platform. `words` is
 // scratch space for the strings. Returns the number of arguments.
@@ -86,7 +88,8 @@ struct command {
 void command_add(struct command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void command_words(struct command *command, const char *words);
-// An instance on tap `tap` (NULL: no network) with address `address`.
+// An instance on tap `tap` (NULL: no network) with address `address`; `image` may have
+// options of run before it.
 void command_instance(struct command *command, enum platform platform, const char *tap,
                       const char *address, const char *image, const char *argv);
 void command_linux_guest(struct command *command, const char *tap, const char *argv);

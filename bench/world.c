@@ -249,7 +249,7 @@ void command_instance(struct command *command, enum platform platform, const cha
     } else {
         command_add(command, "none");
     }
-    command_add(command, "%s", image);
+    command_words(command, image);
     if (argv)
         command_words(command, argv);
 }
