@@ -28,6 +28,7 @@ struct options {
     const char *cases; // groups: words, or NULL for all
     const char *mode;  // "full", "quick", "smoke"
     int rounds;
+    int limit_s;        // of the whole run
     double seconds;     // one load's
     int starts;         // starts per turn
     int nice;           // of client and servers
