@@ -120,8 +120,8 @@ int load_nginx(enum platform platform);
 int load_redis(enum platform platform);
 int load_udp(enum platform platform);
 int load_profile(enum platform platform);
-// nginx-small's load without a figure.
-int load_wrk_small(const struct server *server, double seconds);
+// nginx-small's load without a figure: how many requests were answered.
+int load_wrk_small(const struct server *server, double seconds, double *requests);
 int alone_calls(enum platform platform);
 int alone_speedtest(enum platform platform);
 int alone_start(enum platform platform);

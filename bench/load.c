@@ -53,7 +53,7 @@ static double wrk_time(const char *text, const char *label)
 }
 
 static int wrk(const struct server *server, const char *name, const char *path, int connections,
-               bool close_each, double seconds, bool keep)
+               bool close_each, double seconds, double *only_requests)
 {
     struct command c = {0};
     char text[8192];
@@ -88,30 +88,33 @@ static int wrk(const struct server *server, const char *name, const char *path, 
             strstr(text, "Socket errors") ? strstr(text, "Socket errors") : strstr(text, "Non-2xx");
         note("%s on %s: %.*s", name, platform_names[server->platform], (int)strcspn(at, "\n"), at);
     }
-    if (!keep)
+    if (only_requests) {
+        *only_requests = requests;
         return 0;
+    }
     sample_rate(server, name, requests, per_s, before, after);
     sample(server->platform, name, "p50", "us", true, wrk_time(text, " 50% "));
     sample(server->platform, name, "p99", "us", true, wrk_time(text, " 99% "));
     return 0;
 }
 
-int load_wrk_small(const struct server *server, double seconds)
+int load_wrk_small(const struct server *server, double seconds, double *requests)
 {
-    return wrk(server, "nginx-small", "/", 30, false, seconds, false);
+    return wrk(server, "nginx-small", "/", 30, false, seconds, requests);
 }
 
 int load_nginx(enum platform platform)
 {
     struct server server;
+    double requests; // of the warming up
     int bad = 0;
     if (server_start(&server, platform, &app_nginx) < 0)
         return -1;
-    bad |= wrk(&server, "nginx-small", "/", 30, false, WARM_S, false);
-    bad |= wrk(&server, "nginx-small", "/", 30, false, options.seconds, true);
-    bad |= wrk(&server, "nginx-small-c256", "/", 256, false, options.seconds, true);
-    bad |= wrk(&server, "nginx-1m", "/1m", 8, false, options.seconds, true);
-    bad |= wrk(&server, "nginx-close", "/", 30, true, options.seconds, true);
+    bad |= load_wrk_small(&server, WARM_S, &requests);
+    bad |= wrk(&server, "nginx-small", "/", 30, false, options.seconds, NULL);
+    bad |= wrk(&server, "nginx-small-c256", "/", 256, false, options.seconds, NULL);
+    bad |= wrk(&server, "nginx-1m", "/1m", 8, false, options.seconds, NULL);
+    bad |= wrk(&server, "nginx-close", "/", 30, true, options.seconds, NULL);
     server_stop(&server);
     return bad;
 }
