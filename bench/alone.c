@@ -113,6 +113,24 @@ static double start_main(enum platform platform)
     return ms;
 }
 
+// Where an instance's start spends its time, by its boot chart: when the monitor was done, and when
+// the program was about to start, in milliseconds from the monitor's exec.
+static void start_chart(enum platform platform)
+{
+    static const char *const phases[] = {"  monitor ", "  process 1 "};
+    struct command c = {0};
+    char text[8192];
+    command_instance(&c, platform, NULL, NULL, "--boot-chart bench-tools", "/calls first");
+    if (capture(c.argv, SERVER_CORE, false, 60, text, sizeof(text)) != 0)
+        return;
+    for (size_t i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
+        char *at = strstr(text, phases[i]);
+        if (at)
+            sample(platform, "start-chart", i == 0 ? "monitor" : "program", "ms", true,
+                   atof(at + strlen(phases[i])));
+    }
+}
+
 static double last_line_number(char *text)
 {
     char *end = text + strlen(text), *line;
@@ -162,6 +180,8 @@ int alone_start(enum platform platform)
             return -1;
         }
     }
+    if (platform != NATIVE && platform != LINUX_GUEST)
+        start_chart(platform);
     // A turn's value is its median, as of everything else that is repeated within a turn.
     sample(platform, "start-main", "time", "ms", true, median_of(main_ms, starts));
     sample(platform, "start-first-byte", "time", "ms", true, median_of(byte_ms, starts));

@@ -20,6 +20,7 @@ const char *const platform_names[PLATFORMS] = {"native", "process", "kvm", "qemu
 struct options options = {
     .mode = "full",
     .rounds = 7,
+    .limit_s = 3600,
     .seconds = 3,
     .starts = 5,
     .instances = 50,
@@ -78,6 +79,7 @@ static int parse(int argc, char *argv[])
         switch (option) {
         case 'q':
             options.mode = "quick";
+            options.limit_s = 300;
             options.rounds = 3;
             options.seconds = 1;
             options.starts = 3;
@@ -86,6 +88,7 @@ static int parse(int argc, char *argv[])
             break;
         case 'x':
             options.mode = "smoke";
+            options.limit_s = 200;
             options.rounds = 1;
             options.seconds = 0.2;
             options.starts = 1;

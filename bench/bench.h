@@ -28,6 +28,7 @@ struct options {
     const char *cases; // groups: words, or NULL for all
     const char *mode;  // "full", "quick", "smoke"
     int rounds;
+    int limit_s;        // of the whole run
     double seconds;     // one load's
     int starts;         // starts per turn
     int nice;           // of client and servers
@@ -73,6 +74,8 @@ int server_start(struct server *server, enum platform platform, const struct app
 void server_stop(struct server *server);
 // Its process and all descendants; returns how many (at most max).
 int server_processes(const struct server *server, pid_t *pids, int max);
+// Seconds that their threads have run so far.
+double server_cpu_s(const struct server *server);
 
 // The command (NULL-terminated) of an instance or a native program on this platform. `words` is
 // scratch space for the strings. Returns the number of arguments.
@@ -86,7 +89,8 @@ struct command {
 void command_add(struct command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void command_words(struct command *command, const char *words);
-// An instance on tap `tap` (NULL: no network) with address `address`.
+// An instance on tap `tap` (NULL: no network) with address `address`; `image` may have
+// options of run before it.
 void command_instance(struct command *command, enum platform platform, const char *tap,
                       const char *address, const char *image, const char *argv);
 void command_linux_guest(struct command *command, const char *tap, const char *argv);
@@ -116,8 +120,8 @@ int load_nginx(enum platform platform);
 int load_redis(enum platform platform);
 int load_udp(enum platform platform);
 int load_profile(enum platform platform);
-// nginx-small's load without a figure.
-int load_wrk_small(const struct server *server, double seconds);
+// nginx-small's load without a figure: how many requests were answered.
+int load_wrk_small(const struct server *server, double seconds, double *requests);
 int alone_calls(enum platform platform);
 int alone_speedtest(enum platform platform);
 int alone_start(enum platform platform);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: ISC
 // Loads of servers: one turn starts the server, applies each load of its group, and stops it. With
-// each rate goes how many of them a second of the server's core is good for: whatever that core did
-// meanwhile counts, interrupts and the host's network stack included.
+// each rate goes how many of them a second of the server's core is good for (whatever that core did
+// meanwhile counts, interrupts and the host's network stack included; so does what is not ours),
+// and what one of them took of the server's own threads.
 #include "bench/bench.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -18,12 +19,24 @@
 #define UDP_TIMES   400000
 #define REDIS_FIRST 4000 // requests that tell how many fill the time
 
-static void sample_rate(enum platform platform, const char *name, const char *unit, double count,
-                        double per_s, double busy_s)
+// What the server's side has used.
+struct used {
+    double core_s, server_s;
+};
+static struct used used_now(const struct server *server)
 {
-    sample(platform, name, "rate", unit, false, per_s);
-    if (busy_s > 0.05) // ticks are of 10 ms
-        sample(platform, name, "per-cpu-second", unit, false, count / busy_s);
+    return (struct used){core_busy_s(SERVER_CORE), server_cpu_s(server)};
+}
+
+static void sample_rate(const struct server *server, const char *name, double count, double per_s,
+                        struct used before, struct used after)
+{
+    double core_s = after.core_s - before.core_s, server_s = after.server_s - before.server_s;
+    sample(server->platform, name, "rate", "1/s", false, per_s);
+    if (core_s > 0.05) // ticks are of 10 ms
+        sample(server->platform, name, "per-cpu-second", "1/s", false, count / core_s);
+    if (server_s > 0)
+        sample(server->platform, name, "server-cpu", "us", true, server_s * 1e6 / count);
 }
 
 // ---- nginx by wrk ----
@@ -40,12 +53,13 @@ static double wrk_time(const char *text, const char *label)
 }
 
 static int wrk(const struct server *server, const char *name, const char *path, int connections,
-               bool close_each, double seconds, bool keep)
+               bool close_each, double seconds, double *only_requests)
 {
     struct command c = {0};
     char text[8192];
     const char *at;
-    double busy = core_busy_s(SERVER_CORE), requests = 0, per_s = 0;
+    struct used before = used_now(server), after;
+    double requests = 0, per_s = 0;
     int status;
     command_words(&c, "wrk -t1 --latency");
     command_add(&c, "-c%d", connections);
@@ -56,7 +70,7 @@ static int wrk(const struct server *server, const char *name, const char *path, 
     }
     command_add(&c, "http://%s%s", server->address, path);
     status = capture(c.argv, CLIENT_CORE, false, seconds + 20, text, sizeof(text));
-    busy = core_busy_s(SERVER_CORE) - busy;
+    after = used_now(server);
     at = strstr(text, " requests in ");
     while (at && at > text && at[-1] >= '0' && at[-1] <= '9')
         at--;
@@ -74,30 +88,33 @@ static int wrk(const struct server *server, const char *name, const char *path, 
             strstr(text, "Socket errors") ? strstr(text, "Socket errors") : strstr(text, "Non-2xx");
         note("%s on %s: %.*s", name, platform_names[server->platform], (int)strcspn(at, "\n"), at);
     }
-    if (!keep)
+    if (only_requests) {
+        *only_requests = requests;
         return 0;
-    sample_rate(server->platform, name, "1/s", requests, per_s, busy);
+    }
+    sample_rate(server, name, requests, per_s, before, after);
     sample(server->platform, name, "p50", "us", true, wrk_time(text, " 50% "));
     sample(server->platform, name, "p99", "us", true, wrk_time(text, " 99% "));
     return 0;
 }
 
-int load_wrk_small(const struct server *server, double seconds)
+int load_wrk_small(const struct server *server, double seconds, double *requests)
 {
-    return wrk(server, "nginx-small", "/", 30, false, seconds, false);
+    return wrk(server, "nginx-small", "/", 30, false, seconds, requests);
 }
 
 int load_nginx(enum platform platform)
 {
     struct server server;
+    double requests; // of the warming up
     int bad = 0;
     if (server_start(&server, platform, &app_nginx) < 0)
         return -1;
-    bad |= wrk(&server, "nginx-small", "/", 30, false, WARM_S, false);
-    bad |= wrk(&server, "nginx-small", "/", 30, false, options.seconds, true);
-    bad |= wrk(&server, "nginx-small-c256", "/", 256, false, options.seconds, true);
-    bad |= wrk(&server, "nginx-1m", "/1m", 8, false, options.seconds, true);
-    bad |= wrk(&server, "nginx-close", "/", 30, true, options.seconds, true);
+    bad |= load_wrk_small(&server, WARM_S, &requests);
+    bad |= wrk(&server, "nginx-small", "/", 30, false, options.seconds, NULL);
+    bad |= wrk(&server, "nginx-small-c256", "/", 256, false, options.seconds, NULL);
+    bad |= wrk(&server, "nginx-1m", "/1m", 8, false, options.seconds, NULL);
+    bad |= wrk(&server, "nginx-close", "/", 30, true, options.seconds, NULL);
     server_stop(&server);
     return bad;
 }
@@ -113,7 +130,8 @@ static int redis(const struct server *server, const char *what, int pipeline)
     for (bool warm = *rate == 0;; warm = false) {
         struct command c = {0};
         long count = warm ? REDIS_FIRST * pipeline : (long)(*rate * options.seconds);
-        double busy, per_s, p50 = -1, p99 = -1;
+        struct used before, after;
+        double per_s, p50 = -1, p99 = -1;
         command_words(&c, "redis-benchmark -c 30 --csv -h");
         command_add(&c, "%s", server->address);
         command_add(&c, "-n");
@@ -122,12 +140,12 @@ static int redis(const struct server *server, const char *what, int pipeline)
         command_add(&c, "%d", pipeline);
         command_add(&c, "-t");
         command_add(&c, "%s", what);
-        busy = core_busy_s(SERVER_CORE);
+        before = used_now(server);
         if (capture(c.argv, CLIENT_CORE, false, options.seconds * 4 + 60, text, sizeof(text)) != 0)
             at = NULL;
         else
             at = strstr(text, what[0] == 'g' ? "\"GET\",\"" : "\"SET\",\"");
-        busy = core_busy_s(SERVER_CORE) - busy;
+        after = used_now(server);
         per_s = at ? atof(at + 7) : 0;
         if (!(per_s > 0)) {
             note("%s on %s: redis-benchmark failed", name, platform_names[server->platform]);
@@ -144,7 +162,7 @@ static int redis(const struct server *server, const char *what, int pipeline)
             if (field == 5)
                 p99 = atof(at) * 1e3;
         }
-        sample_rate(server->platform, name, "1/s", (double)count, per_s, busy);
+        sample_rate(server, name, (double)count, per_s, before, after);
         sample(server->platform, name, "p50", "us", true, p50);
         sample(server->platform, name, "p99", "us", true, p99);
         return 0;
@@ -251,20 +269,21 @@ int load_udp(enum platform platform)
     static float turn[UDP_TIMES / 4];
     struct server server;
     unsigned long answers, lost;
-    double busy, per_s;
+    struct used before, after;
+    double per_s;
     size_t count;
     int s;
     if (server_start(&server, platform, &app_udp) < 0)
         return -1;
     s = udp_open(server.address);
     udp_rate(s, WARM_S / 2, &answers, &lost);
-    busy = core_busy_s(SERVER_CORE);
+    before = used_now(&server);
     per_s = udp_rate(s, options.seconds, &answers, &lost);
-    busy = core_busy_s(SERVER_CORE) - busy;
+    after = used_now(&server);
     close(s);
     if (lost > answers / 1000)
         note("udp-echo on %s: %lu of %lu lost", platform_names[platform], lost, answers + lost);
-    sample_rate(platform, "udp-echo", "1/s", (double)answers, per_s, busy);
+    sample_rate(&server, "udp-echo", (double)answers, per_s, before, after);
     s = udp_open(server.address); // late answers of before do not come here
     count = udp_latency(s, platform, options.seconds, turn, sizeof(turn) / sizeof(turn[0]));
     close(s);

@@ -25,7 +25,8 @@ set style histogram rowstacked
 set boxwidth 0.5
 set xtics norotate
 set ylabel "ms"
-plot "start.dat" using 2:xtic(1) title "exec to main()", "" using 3 title "main() to the first byte"
+plot "start.dat" using 2:xtic(1) title "the monitor", "" using 3 title "the kernel, to the program's start", \
+    "" using 4 title "to main() (natively: from exec)", "" using 5 title "main() to the first byte"
 }
 
 if (memories) {

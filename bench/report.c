@@ -282,13 +282,18 @@ static void write_plots(void)
     }
     fclose(f);
     if ((f = output("start.dat", "we")) != NULL) {
-        fputs("platform to-main to-first-byte\n", f);
+        fputs("platform monitor kernel to-main to-first-byte\n", f);
         for (int p = 0; p < PLATFORMS; p++) {
             double to_main = median_at("start-main", "time", p);
             double to_byte = median_at("start-first-byte", "time", p);
             if (!isfinite(to_main) || !isfinite(to_byte))
                 continue;
-            fprintf(f, "%s %.4g %.4g\n", platform_names[p], to_main, to_byte - to_main);
+            double monitor = median_at("start-chart", "monitor", p);
+            double program = median_at("start-chart", "program", p);
+            if (!isfinite(monitor) || !isfinite(program))
+                monitor = program = 0;
+            fprintf(f, "%s %.4g %.4g %.4g %.4g\n", platform_names[p], monitor, program - monitor,
+                    to_main - program, to_byte - to_main);
             starts++;
         }
         fclose(f);

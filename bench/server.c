@@ -156,3 +156,30 @@ int server_processes(const struct server *server, pid_t *pids, int max)
     }
     return count;
 }
+
+double server_cpu_s(const struct server *server)
+{
+    pid_t pids[64];
+    int count = server_processes(server, pids, 64);
+    double ns = 0;
+    for (int i = 0; i < count; i++) {
+        struct dirent *entry;
+        char path[400];
+        DIR *tasks;
+        snprintf(path, sizeof(path), "/proc/%d/task", pids[i]);
+        tasks = opendir(path);
+        while (tasks && (entry = readdir(tasks)) != NULL) {
+            double ran;
+            FILE *f;
+            snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat", pids[i], entry->d_name);
+            f = entry->d_name[0] == '.' ? NULL : fopen(path, "re");
+            if (f && fscanf(f, "%lf", &ran) == 1)
+                ns += ran;
+            if (f)
+                fclose(f);
+        }
+        if (tasks)
+            closedir(tasks);
+    }
+    return ns / 1e9;
+}

@@ -98,6 +98,8 @@ static int make_wires(void)
 
 static void pass_on(int number)
 {
+    if (number == SIGALRM)
+        dprintf(2, "bench: not done within %d s: ended\n", options.limit_s);
     kill(driver, SIGKILL); // and with it, everything in its namespace
     _exit(128 + number);
 }
@@ -120,6 +122,9 @@ int world_enter(void)
         signal(SIGINT, pass_on);
         signal(SIGTERM, pass_on);
         signal(SIGHUP, pass_on);
+        signal(SIGALRM, pass_on);
+        alarm((unsigned)options.limit_s);
+        prctl(PR_SET_PDEATHSIG, SIGTERM); // make is gone
         while (waitpid(driver, &status, 0) < 0 && errno == EINTR)
             continue;
         exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
@@ -249,7 +254,7 @@ void command_instance(struct command *command, enum platform platform, const cha
     } else {
         command_add(command, "none");
     }
-    command_add(command, "%s", image);
+    command_words(command, image);
     if (argv)
         command_words(command, argv);
 }
