@@ -222,8 +222,11 @@ static int option_set(struct run_options *o, int opt, const char *value, struct 
     case OPT_NET:
         return net_parse(value, in, e);
     case OPT_IP:
-        return parse_ipv4_prefix(value, &in->ip, &in->prefix) < 0
-                   ? err_set(e, -EINVAL, "--ip %.40s: not ADDR/PREFIX; example: 10.0.0.2/24", value)
+        if (parse_ipv4_prefix(value, &in->ip, &in->prefix) < 0)
+            return err_set(e, -EINVAL, "--ip %.40s: not ADDR/PREFIX; example: 10.0.0.2/24", value);
+        // 0/8, 224/4 and the broadcast address are nobody's.
+        return in->ip >> 24 == 0 || in->ip >> 28 == 14 || in->ip == UINT32_MAX
+                   ? err_set(e, -EINVAL, "--ip %.40s: no machine can have this address", value)
                    : 0;
     case OPT_GATEWAY:
         return parse_ipv4(value, &in->gateway) < 0

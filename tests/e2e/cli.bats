@@ -416,6 +416,9 @@ s=socket.socket(); s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1); s.bind
     bad "not user, tap:NAME or none" --net bridge
     bad "not user, tap:NAME or none" --net tap:averyveryverylongname
     bad "not ADDR/PREFIX" --ip 10.0.0.1
+    bad "no machine can have" --ip 224.0.0.1/24
+    bad "no machine can have" --ip 0.0.0.0/24
+    bad "no machine can have" --ip 255.255.255.255/8
     bad "not an IPv4 address" --gateway x
     bad "not an IPv4 address" --dns 1.2.3.4.5
     bad "not a unicast MAC" --mac-address 01:00:00:00:00:00
