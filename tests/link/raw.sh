@@ -4,6 +4,7 @@
 # host, on KVM, QEMU in ring 0 and QEMU in ring 3. Prints TAP.
 # shellcheck disable=SC2034
 export LITH_QEMU_ACCEL=${LITH_QEMU_ACCEL:-tcg}
+: "${LITH_PLATFORMS:=qemu qemu-ring3 kvm}" # linked programs do not run as processes
 . "$(dirname "$0")/../apps/lab.sh"
 RAW=$LAB_TOP/build/tests/link/raw
 CC=$LAB_TOP/build/bin/lith-cc
