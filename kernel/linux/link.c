@@ -35,17 +35,26 @@ static void result_restarts(struct regs *r)
     thread_add_user_work(thread_current());
 }
 
-// A fault of a program that has no part that knows signals.
+// A fault of a program that has no part that knows signals: a report, and the status that the
+// signal's default action would give (SIGSEGV 11, SIGBUS 7, SIGILL 4, SIGFPE 8).
 static void fault_ends(unsigned vector, uint64_t error, uint64_t addr, struct regs *r)
 {
-    char title[96];
-    lib_snprintf(title, sizeof(title), "program ended by %s%s", report_exception_name(vector),
-                 vector != 14 ? ""
-                 : error & 2  ? " (write)"
-                 : error & 16 ? " (execute)"
-                              : " (read)");
+    char title[128];
+    const char *how = "", *why = "";
+    int sig = vector == 13 || vector == 14 ? 11 : vector == 6 ? 4 : 8;
+    if (vector == 14) {
+        how = error & 2 ? " (write)" : error & 16 ? " (execute)" : " (read)";
+        if (addr < LITH_LOW_GUARD_END) {
+            why = ": null pointer";
+        } else if (mm_fault(process_init->mm, addr, error & 2, error & 16) == -ENOMEM) {
+            why = ": no memory is left (lith run -m)";
+            sig = 7;
+        }
+    }
+    lib_snprintf(title, sizeof(title), "program ended by %s%s%s", report_exception_name(vector),
+                 how, why);
     report_fault(title, r, vector == 14 ? addr : REPORT_NO_ADDRESS);
-    plat_exit(vector == 14 || vector == 13 ? 128 + 11 : vector == 6 ? 128 + 4 : 128 + 8);
+    plat_exit(128 + sig);
 }
 
 static void outside_ends(int sig)
