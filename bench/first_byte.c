@@ -75,8 +75,11 @@ static unsigned long frames_taken(void)
     if (n <= 0)
         return 0;
     text[n] = 0;
-    snprintf(label, sizeof(label), " %.15s:", tap);
+    // Names are right-aligned in six columns: a longer one has no space before it.
+    snprintf(label, sizeof(label), "%.15s:", tap);
     at = strstr(text, label);
+    while (at != NULL && at > text && at[-1] != ' ' && at[-1] != '\n')
+        at = strstr(at + 1, label);
     if (at == NULL)
         return 0;
     at += strlen(label);
