@@ -5,13 +5,6 @@
 #include <asm/errno.h>
 #include "dev/virtio.h"
 
-#define HDR_NEEDS_CSUM 1
-#define HDR_DATA_VALID 2
-struct net_hdr {
-    uint8_t flags, gso_type;
-    uint16_t hdr_len, gso_size, csum_start, csum_offset, num_buffers;
-};
-
 #define RX_BUDGET 32 // packets a poll hands up before others get their turn
 #define TX_PIECES 24
 // Receive: one buffer for a frame, and behind it what takes the rest of a 64 KiB segment.
@@ -52,24 +45,12 @@ static uint32_t room_of(const struct pktbuf *p)
     return p->size - (uint32_t)(p->data - p->head);
 }
 
-static void set_offload(struct pktbuf *p, const struct net_hdr *h)
-{
-    // NEEDS_CSUM: the packet never left this host, its checksum is only partial, its bytes are
-    // sound.
-    if (h->flags & (HDR_NEEDS_CSUM | HDR_DATA_VALID))
-        p->flags |= PKT_CSUM_VALID;
-    p->gso_type = h->gso_type & 0x7f;
-    p->gso_size = h->gso_size;
-    p->hdr_len = h->hdr_len;
-}
-
 // One packet; NULL: none (*again false), or a broken one.
 static struct pktbuf *take_packet(struct packet_net *n, bool *again)
 {
     struct plat_iovec iov[1 + RX_LARGE];
     unsigned count = 0;
     uint64_t room = 0;
-    struct net_hdr h;
     *again = false;
     if (!fill_rx(n))
         return NULL;
@@ -84,7 +65,7 @@ static struct pktbuf *take_packet(struct packet_net *n, bool *again)
         return NULL;
     }
     *again = true;
-    if ((size_t)got < sizeof(h) + 14 || (uint64_t)got > room) {
+    if ((size_t)got < sizeof(struct net_hdr) + 14 || (uint64_t)got > room) {
         n->dev.rx_dropped++;
         return NULL;
     }
@@ -101,9 +82,7 @@ static struct pktbuf *take_packet(struct packet_net *n, bool *again)
         }
         first = p;
     }
-    memcpy(&h, first->data, sizeof(h));
-    pkt_pull(first, sizeof(h));
-    set_offload(first, &h);
+    net_hdr_pull(first);
     return first;
 }
 
@@ -111,18 +90,7 @@ static bool send_packet(struct packet_net *n, struct pktbuf *p)
 {
     struct plat_iovec iov[TX_PIECES];
     unsigned count = 0;
-    struct net_hdr h = {0};
-    if (p->flags & PKT_CSUM_PARTIAL) {
-        h.flags = HDR_NEEDS_CSUM;
-        h.csum_start = p->csum_start;
-        h.csum_offset = p->csum_offset;
-    }
-    if (p->gso_type) {
-        h.gso_type = p->gso_type;
-        h.gso_size = p->gso_size;
-        h.hdr_len = p->hdr_len;
-    }
-    memcpy(pkt_push(p, sizeof(h)), &h, sizeof(h));
+    net_hdr_push(p);
     for (struct pktbuf *f = p; f; f = f->frag) {
         if (!f->len)
             continue;

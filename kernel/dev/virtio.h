@@ -75,6 +75,19 @@ void *virtq_take(struct virtq *q, uint32_t *written);
 void virtq_interrupts(struct virtq *q, bool on);
 bool virtq_has_used(const struct virtq *q);
 
+// net_hdr.c: what stands in front of every packet, virtio_net_hdr_v1 (section 5.1.6). Little
+// endian.
+struct net_hdr {
+    uint8_t flags, gso_type;
+    uint16_t hdr_len, gso_size, csum_start, csum_offset, num_buffers;
+};
+compile_assert(net_hdr_is_12_bytes, sizeof(struct net_hdr) == 12);
+// Puts one in front of p, from p's offload fields. p has that much head room.
+void net_hdr_push(struct pktbuf *p);
+// Takes it off p, whose first piece holds at least a header, and sets p's offload fields. Returns
+// num_buffers (receive buffers of this packet), unchecked.
+unsigned net_hdr_pull(struct pktbuf *p);
+
 // packets.c: the network of the process machine. Weak: linked programs are without.
 int packets_probe(void) __attribute__((weak));
 int virtio_net_probe(void); // virtio_net.c: attaches the machine's virtio-net devices

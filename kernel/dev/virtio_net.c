@@ -18,14 +18,6 @@
     (NET_F_CSUM | NET_F_GUEST_CSUM | NET_F_MTU | NET_F_MAC | NET_F_GUEST_TSO4 | NET_F_HOST_TSO4 | \
      NET_F_MRG_RXBUF | NET_F_STATUS | VIRTIO_F_EVENT_IDX)
 
-#define HDR_NEEDS_CSUM 1
-#define HDR_DATA_VALID 2
-struct net_hdr {
-    uint8_t flags, gso_type;
-    uint16_t hdr_len, gso_size, csum_start, csum_offset, num_buffers;
-};
-compile_assert(net_hdr_is_12_bytes, sizeof(struct net_hdr) == 12);
-
 #define RX_RING 256
 // Buffers at first, and at least: each touches memory that a quiet instance saves, but a device
 // waits until the largest packet fits (64 KiB, RX_MERGE_MAX buffers), for ever if need be.
@@ -90,41 +82,23 @@ static void reclaim_tx(struct virtio_net *n)
         pkt_free(p);
 }
 
-static void set_offload(struct pktbuf *p, const struct net_hdr *h)
-{
-    p->flags &= (uint8_t) ~(PKT_CSUM_PARTIAL | PKT_CSUM_VALID | PKT_CSUM_NOT_YET);
-    // NEEDS_CSUM: the packet never left this host, its checksum is only partial, its bytes are
-    // sound.
-    if (h->flags & (HDR_NEEDS_CSUM | HDR_DATA_VALID))
-        p->flags |= PKT_CSUM_VALID;
-    if (h->flags & HDR_NEEDS_CSUM) {
-        p->flags |= PKT_CSUM_NOT_YET;
-        p->csum_start = h->csum_start;
-        p->csum_offset = h->csum_offset;
-    }
-    p->gso_type = h->gso_type & 0x7f;
-    p->gso_size = h->gso_size;
-    p->hdr_len = h->hdr_len;
-}
-
 // Takes one packet with all its merged buffers; NULL: none, or a broken one (*again says which).
 static struct pktbuf *take_rx(struct virtio_net *n, bool *again)
 {
     uint32_t len;
-    struct net_hdr h;
     struct pktbuf *p = virtq_take(&n->rx, &len);
     *again = p != NULL;
     if (!p)
         return NULL;
-    if (len < sizeof(h) + 14 || len > rx_room(p)) {
+    if (len < sizeof(struct net_hdr) + 14 || len > rx_room(p)) {
         pkt_free(p);
         n->dev.rx_dropped++;
         return NULL;
     }
-    memcpy(&h, p->data, sizeof(h));
-    p->data += sizeof(h);
-    p->len = p->total = len - (uint32_t)sizeof(h);
-    unsigned pieces = n->vdev.features & NET_F_MRG_RXBUF ? h.num_buffers : 1;
+    p->len = p->total = len;
+    unsigned pieces = net_hdr_pull(p);
+    if (!(n->vdev.features & NET_F_MRG_RXBUF))
+        pieces = 1;
     bool bad = pieces == 0 || pieces > RX_MERGE_MAX;
     for (unsigned i = 1; i < pieces && !bad; i++) {
         struct pktbuf *piece = virtq_take(&n->rx, &len);
@@ -141,7 +115,6 @@ static struct pktbuf *take_rx(struct virtio_net *n, bool *again)
         n->dev.rx_dropped++;
         return NULL;
     }
-    set_offload(p, &h);
     return p;
 }
 
@@ -180,20 +153,9 @@ static bool net_transmit(struct netdev *dev, struct pktbuf *p, bool more)
     struct virtio_net *n = container_of(dev, struct virtio_net, dev);
     struct virtq_buf bufs[TX_PIECES];
     unsigned count = 0;
-    struct net_hdr h = {0};
-    if (p->flags & PKT_CSUM_PARTIAL) {
-        h.flags = HDR_NEEDS_CSUM;
-        h.csum_start = p->csum_start;
-        h.csum_offset = p->csum_offset;
-    }
-    if (p->gso_type) {
-        h.gso_type = p->gso_type;
-        h.gso_size = p->gso_size;
-        h.hdr_len = p->hdr_len;
-    }
     if (n->tx.free_count < TX_PIECES)
         reclaim_tx(n);
-    memcpy(pkt_push(p, sizeof(h)), &h, sizeof(h));
+    net_hdr_push(p);
     for (struct pktbuf *f = p; f; f = f->frag) {
         if (!f->len)
             continue;
