@@ -43,7 +43,8 @@ static const struct group {
     {"memory", alone_memory_one, EACH_ROUND},
     {"memory", alone_memory_many, ONCE},
     {"sizes", alone_sizes, ONCE},
-    {"profile", load_profile, ASKED},
+    {"profile", load_profile_nginx, ASKED},
+    {"profile-redis", load_profile_redis, ASKED},
 };
 
 static bool has_word(const char *words, const char *word)

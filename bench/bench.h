@@ -119,9 +119,12 @@ extern const struct app app_nginx, app_redis, app_udp;
 int load_nginx(enum platform platform);
 int load_redis(enum platform platform);
 int load_udp(enum platform platform);
-int load_profile(enum platform platform);
+int load_profile_nginx(enum platform platform);
+int load_profile_redis(enum platform platform);
 // nginx-small's load without a figure: how many requests were answered.
 int load_wrk_small(const struct server *server, double seconds, double *requests);
+// redis-get-p1's likewise.
+int load_redis_get(const struct server *server, double seconds, double *requests);
 int alone_calls(enum platform platform);
 int alone_speedtest(enum platform platform);
 int alone_start(enum platform platform);

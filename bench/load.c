@@ -121,7 +121,9 @@ int load_nginx(enum platform platform)
 
 // ---- redis by redis-benchmark ----
 
-static int redis(const struct server *server, const char *what, int pipeline)
+// Without `requests` a figure is kept, of options.seconds.
+static int redis(const struct server *server, const char *what, int pipeline, double seconds,
+                 double *requests)
 {
     static double known[PLATFORMS][2][2]; // requests per second of the turn before
     double *rate = &known[server->platform][what[0] == 'g'][pipeline > 1];
@@ -129,7 +131,7 @@ static int redis(const struct server *server, const char *what, int pipeline)
     snprintf(name, sizeof(name), "redis-%s-p%d", what, pipeline);
     for (bool warm = *rate == 0;; warm = false) {
         struct command c = {0};
-        long count = warm ? REDIS_FIRST * pipeline : (long)(*rate * options.seconds);
+        long count = warm ? REDIS_FIRST * pipeline : (long)(*rate * seconds);
         struct used before, after;
         double per_s, p50 = -1, p99 = -1;
         command_words(&c, "redis-benchmark -c 30 --csv -h");
@@ -141,7 +143,7 @@ static int redis(const struct server *server, const char *what, int pipeline)
         command_add(&c, "-t");
         command_add(&c, "%s", what);
         before = used_now(server);
-        if (capture(c.argv, CLIENT_CORE, false, options.seconds * 4 + 60, text, sizeof(text)) != 0)
+        if (capture(c.argv, CLIENT_CORE, false, seconds * 4 + 60, text, sizeof(text)) != 0)
             at = NULL;
         else
             at = strstr(text, what[0] == 'g' ? "\"GET\",\"" : "\"SET\",\"");
@@ -154,6 +156,10 @@ static int redis(const struct server *server, const char *what, int pipeline)
         *rate = per_s;
         if (warm)
             continue;
+        if (requests) {
+            *requests = (double)count;
+            return 0;
+        }
         // "test","rps","avg","min","p50","p95","p99","max" in milliseconds
         for (int field = 0; (end = strstr(at, "\",\"")) != NULL && field < 6; field++) {
             at = end + 3;
@@ -169,6 +175,11 @@ static int redis(const struct server *server, const char *what, int pipeline)
     }
 }
 
+int load_redis_get(const struct server *server, double seconds, double *requests)
+{
+    return redis(server, "get", 1, seconds, requests);
+}
+
 int load_redis(enum platform platform)
 {
     struct server server;
@@ -176,8 +187,8 @@ int load_redis(enum platform platform)
     if (server_start(&server, platform, &app_redis) < 0)
         return -1;
     for (int pipeline = 1; pipeline <= 16; pipeline += 15) {
-        bad |= redis(&server, "set", pipeline);
-        bad |= redis(&server, "get", pipeline);
+        bad |= redis(&server, "set", pipeline, options.seconds, NULL);
+        bad |= redis(&server, "get", pipeline, options.seconds, NULL);
     }
     server_stop(&server);
     return bad;

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: ISC
-// Where a server's time goes under nginx-small: `make bench CASES=profile` leaves
-// build/bench/profile.PLATFORM.txt, by perf's samples of the server's own processes: first by file
-// (their text, libraries, the host's kernel), then by function with all that it calls.
+// Where a server's time goes under nginx-small and under redis-get-p1: `make bench CASES=profile`
+// (`profile-redis`) leaves build/bench/profile.APP.PLATFORM.txt, by perf's samples of the server's
+// own processes: first by file (their text, libraries, the host's kernel), then by function with
+// all that it calls.
 #include "bench/bench.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define PROFILE_S 3
+
+struct profiled {
+    const struct app *app;
+    int (*load)(const struct server *server, double seconds, double *requests);
+};
 
 static int report_by(FILE *f, const char *sort)
 {
@@ -24,7 +30,8 @@ static int report_by(FILE *f, const char *sort)
 
 // Tracepoints of the host's KVM while the load runs once more. Which exist, and which are hit,
 // depends on the host: KVM-PVM has no kvm_exit.
-static int count_exits(FILE *f, const struct server *server, const char *pids)
+static int count_exits(FILE *f, const struct profiled *what, const struct server *server,
+                       const char *pids)
 {
     static char text[1 << 14];
     struct command c = {0};
@@ -43,7 +50,7 @@ static int count_exits(FILE *f, const struct server *server, const char *pids)
     command_add(&c, "%d", PROFILE_S + 1); // all of the load
     perf = spawn(c.argv, CLIENT_CORE, false, NULL, NULL);
     usleep(500000);
-    if (load_wrk_small(server, PROFILE_S, &requests) != 0)
+    if (what->load(server, PROFILE_S, &requests) != 0)
         requests = 0;
     sleep(2);
     end_process(perf, 5);
@@ -61,7 +68,7 @@ static int count_exits(FILE *f, const struct server *server, const char *pids)
     return requests > 0 ? 0 : -1;
 }
 
-int load_profile(enum platform platform)
+static int profile(const struct profiled *what, enum platform platform)
 {
     struct server server;
     struct command c = {0};
@@ -78,9 +85,9 @@ int load_profile(enum platform platform)
     snprintf(path, sizeof(path), "%s/build/kernel/lith.debug", options.tree);
     if (access(path, R_OK) == 0)
         setenv("LITH_KERNEL", path, 1);
-    if (server_start(&server, platform, &app_nginx) < 0)
+    if (server_start(&server, platform, what->app) < 0)
         return -1;
-    bad = load_wrk_small(&server, 1, &requests);
+    bad = what->load(&server, 1, &requests);
     count = server_processes(&server, pids, 32);
     for (int i = 0; i < count; i++) {
         size_t used = strlen(list);
@@ -94,20 +101,31 @@ int load_profile(enum platform platform)
     command_add(&c, "%d", PROFILE_S - 1);
     snprintf(path, sizeof(path), "%s/perf.log", options.out);
     perf = spawn(c.argv, CLIENT_CORE, false, path, NULL);
-    bad |= load_wrk_small(&server, PROFILE_S, &requests);
+    bad |= what->load(&server, PROFILE_S, &requests);
     sleep(1);
     end_process(perf, 5);
-    snprintf(path, sizeof(path), "%s/profile.%s.txt", options.out, platform_names[platform]);
+    snprintf(path, sizeof(path), "%s/profile.%s.%s.txt", options.out, what->app->name,
+             platform_names[platform]);
     f = fopen(path, "we");
     // While the server lives: its symbols may be in a map of its own.
     if (!f || report_by(f, "--no-children -s dso") < 0 ||
         report_by(f, "--no-children -s dso,symbol") < 0 || report_by(f, "--children -s symbol") < 0)
         bad = -1;
     if (f && platform == KVM)
-        bad |= count_exits(f, &server, list);
+        bad |= count_exits(f, what, &server, list);
     if (f)
         fclose(f);
     server_stop(&server);
     printf("profile: %s\n", path);
     return bad;
+}
+
+int load_profile_nginx(enum platform platform)
+{
+    return profile(&(struct profiled){&app_nginx, load_wrk_small}, platform);
+}
+
+int load_profile_redis(enum platform platform)
+{
+    return profile(&(struct profiled){&app_redis, load_redis_get}, platform);
 }

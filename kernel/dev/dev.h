@@ -121,7 +121,11 @@ struct netdev {
     // snd_link.
     bool (*transmit)(struct netdev *d, struct pktbuf *p, bool more);
     void (*flush)(struct netdev *d);    // rings the doorbell for what was sent with `more`
-    unsigned (*room)(struct netdev *d); // packets of one piece that transmit would take now
+    // Pieces that transmit would take now, of one packet or of several. NULL: it always tries.
+    unsigned (*room)(struct netdev *d);
+    // Asks for a receive_done() once there is more room than now; true: there is already. NULL:
+    // receive_done comes at each poll.
+    bool (*want_room)(struct netdev *d);
     // Given by its user (the stack, or lith.h): a received packet (ownership moves; data at the
     // Ethernet header, PKT_CSUM_* and gso_* set as the device told), then end of the batch. The
     // user counts packets and bytes.
@@ -136,6 +140,7 @@ struct netdev {
     uint64_t rx_packets, tx_packets, rx_bytes, tx_bytes, rx_dropped, tx_dropped;
     bool link_up;
 };
+#define NETDEV_PIECES_MAX 20 // of one packet: 64 KiB in 4 KiB pieces, and headers
 #define NETDEV_CSUM_TX 1u // fills PKT_CSUM_PARTIAL in
 #define NETDEV_TSO4    2u // takes PKT_GSO_TCPV4 packets up to 64 KiB
 #define NETDEV_CSUM_RX 4u

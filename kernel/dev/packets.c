@@ -233,7 +233,12 @@ static void packets_flush(struct netdev *dev)
 static unsigned packets_room(struct netdev *dev)
 {
     struct packet_net *n = container_of(dev, struct packet_net, dev);
-    return n->host->stream ? (TX_STREAM - n->tx_end) / (4 + 14 + n->dev.mtu) : RX_BUDGET;
+    if (!n->host->stream)
+        return NETDEV_PIECES_MAX;
+    const uint32_t frame = 4 + 14 + n->dev.mtu;
+    if (TX_STREAM - n->tx_end < NETDEV_PIECES_MAX * frame && !n->host->write_blocked)
+        flush_stream(n);
+    return (TX_STREAM - n->tx_end) / frame;
 }
 
 int packets_probe(void)

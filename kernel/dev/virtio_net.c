@@ -24,7 +24,6 @@
 #define RX_START        48
 #define RX_BUDGET       64 // packets a poll hands up before others get their turn
 #define REFILL_RETRY_NS (10 * NSEC_PER_MSEC)
-#define TX_PIECES       20 // descriptors one packet may take: 64 KiB in 4 KiB pieces, and headers
 #define RX_MERGE_MAX    40 // buffers of one received packet: 64 KiB in 1.8 KiB pieces
 
 struct virtio_net {
@@ -33,6 +32,7 @@ struct virtio_net {
     struct virtio_dev vdev;
     struct virtq rx, tx;
     struct ktimer refill;
+    bool room_wanted; // the transmit ring raises interrupts, and its user is told
     unsigned rx_target; // buffers kept in the receive ring: doubles with batches that take half
     unsigned rx_most;   // ... up to this: fewer in small instances
 };
@@ -122,10 +122,16 @@ static bool net_poll(struct poller *poller)
 {
     struct virtio_net *n = container_of(poller, struct virtio_net, poller);
     unsigned count = 0;
-    bool again = true;
+    bool again = true, room = false;
     virtio_dev_ack(&n->vdev);
-    if (virtq_has_used(&n->tx))
+    if (virtq_has_used(&n->tx)) {
         reclaim_tx(n);
+        room = n->room_wanted;
+        if (room) {
+            n->room_wanted = false;
+            virtq_interrupts(&n->tx, false);
+        }
+    }
     while (count < RX_BUDGET && again && !n->dev.hold) {
         struct pktbuf *p = take_rx(n, &again);
         if (p)
@@ -140,26 +146,27 @@ static bool net_poll(struct poller *poller)
         if (count >= n->rx_target / 2)
             n->rx_target = MIN(n->rx_target * 2, n->rx_most);
         fill_rx(n);
-        n->dev.receive_done(&n->dev);
     } else if (n->rx.free_count > n->rx.size - n->rx_target) {
         fill_rx(n);
     }
-    return count > 0;
+    if (count || room)
+        n->dev.receive_done(&n->dev);
+    return count || room;
 }
 
 // The header goes into the packet's head room; the rest of the chain is referenced as it lies.
 static bool net_transmit(struct netdev *dev, struct pktbuf *p, bool more)
 {
     struct virtio_net *n = container_of(dev, struct virtio_net, dev);
-    struct virtq_buf bufs[TX_PIECES];
+    struct virtq_buf bufs[NETDEV_PIECES_MAX];
     unsigned count = 0;
-    if (n->tx.free_count < TX_PIECES)
+    if (n->tx.free_count < NETDEV_PIECES_MAX)
         reclaim_tx(n);
     net_hdr_push(p);
     for (struct pktbuf *f = p; f; f = f->frag) {
         if (!f->len)
             continue;
-        if (count == TX_PIECES)
+        if (count == NETDEV_PIECES_MAX)
             goto drop;
         bufs[count++] = (struct virtq_buf){va_to_pa(f->data), f->len, false};
     }
@@ -182,6 +189,18 @@ static unsigned net_room(struct netdev *dev)
     if (n->tx.free_count < n->tx.size / 2)
         reclaim_tx(n);
     return n->tx.free_count;
+}
+
+static bool net_want_room(struct netdev *dev)
+{
+    struct virtio_net *n = container_of(dev, struct virtio_net, dev);
+    n->room_wanted = true;
+    virtq_kick(&n->tx);
+    virtq_interrupts(&n->tx, true);
+    if (!virtq_has_used(&n->tx))
+        return false;
+    reclaim_tx(n); // in between, without an interrupt
+    return true;
 }
 
 static void net_flush(struct netdev *dev)
@@ -214,6 +233,8 @@ static int net_probe(unsigned i, struct virtio_net *n)
     int e = virtio_queue_init(&n->vdev, i, 0, RX_RING, &n->rx);
     if (!e)
         e = virtio_queue_init(&n->vdev, i, 1, VIRTQ_SIZE_MAX, &n->tx);
+    if (!e && n->tx.size < NETDEV_PIECES_MAX)
+        e = -EINVAL; // the largest packet would wait for ever
     if (e)
         return e;
     // 2 KiB a buffer: an eighth of the memory at most.
@@ -224,6 +245,7 @@ static int net_probe(unsigned i, struct virtio_net *n)
     n->dev.transmit = net_transmit;
     n->dev.flush = net_flush;
     n->dev.room = net_room;
+    n->dev.want_room = net_want_room;
     n->dev.link_up = true;
     virtq_interrupts(&n->tx, false); // sent buffers are reclaimed with the next packet
     n->poller.poll = net_poll;

@@ -85,6 +85,7 @@ static void dev_receive(struct netdev *d, struct pktbuf *p)
 static void dev_receive_done(struct netdev *d)
 {
     net_lock();
+    net_if_send_waiting(d->stack);
     input_batch(d->stack);
     tcp_flush_late();
     net_unlock();
@@ -136,6 +137,7 @@ static bool if_detach(struct netdev *d)
         pkt_free(p);
     }
     nif->rx_count = 0;
+    net_if_drop_waiting(nif);
     return true;
 }
 
@@ -152,6 +154,8 @@ static void if_attach(struct netdev *d)
     nif->dev = d;
     nif->index = net_if_count + 1;
     list_init(&nif->rx);
+    list_init(&nif->tx);
+    nif->tx_max = (unsigned)MIN(plat_info.ram_total / NET_TXQ_SHARE, (uint64_t)NET_TXQ_MAX);
     d->stack = nif;
     d->receive = dev_receive;
     d->receive_done = dev_receive_done;
@@ -242,21 +246,6 @@ int net_if_get(unsigned index, struct net_if_info *out)
 }
 
 // --- output ---
-void net_if_transmit(struct net_if *nif, struct pktbuf *p)
-{
-    struct netdev *d = nif->dev;
-    uint32_t bytes = p->total;
-    if (nif->detached) {
-        pkt_free(p);
-        return;
-    }
-    if (d->transmit(d, p, true)) {
-        d->tx_packets++;
-        d->tx_bytes += bytes;
-    }
-    nif->dirty = true;
-}
-
 void eth_output(struct net_if *nif, struct pktbuf *p, const uint8_t dst[6], uint16_t type)
 {
     struct eth_hdr *eth = pkt_push(p, sizeof(*eth));

@@ -63,6 +63,8 @@ struct net_if {
     uint32_t ip, mask, prefix, gateway;
     struct list_head rx; // received, not looked at yet
     unsigned rx_count;
+    struct list_head tx; // the device has no room for them yet (txqueue.c)
+    unsigned tx_count, tx_max;
     struct dhcp *dhcp; // while addresses come from there
     uint64_t defended; // ns: last announcement against a conflict
 };
@@ -88,6 +90,9 @@ static inline bool ip_is_multicast(uint32_t ip)
 void net_if_set(struct net_if *nif, uint32_t ip, unsigned prefix, uint32_t gateway);
 // Hands a complete frame to the device. Takes p.
 void net_if_transmit(struct net_if *nif, struct pktbuf *p);
+// What had to wait for room in the device, as far as there is some now; or away with it.
+void net_if_send_waiting(struct net_if *nif);
+void net_if_drop_waiting(struct net_if *nif);
 // Puts an Ethernet header in front and sends. Takes p.
 void eth_output(struct net_if *nif, struct pktbuf *p, const uint8_t dst[6], uint16_t type);
 extern const uint8_t eth_broadcast[6];

@@ -5,7 +5,8 @@
 // links: kernel/net/port.c kernel/net/proc.c kernel/net/sock.c kernel/net/tcp_ack.c
 // links: kernel/net/tcp_early.c kernel/net/tcp_input.c kernel/net/tcp_listen.c kernel/net/tcp_opt.c
 // links: kernel/net/tcp_output.c kernel/net/tcp_sock.c kernel/net/tcp_table.c
-// links: kernel/net/tcp_timer.c kernel/net/udp.c kernel/dev/pktbuf.c kernel/dev/netdev.c
+// links: kernel/net/tcp_timer.c kernel/net/txqueue.c kernel/net/udp.c kernel/dev/pktbuf.c
+// links: kernel/dev/netdev.c
 // links: kernel/lib/format.c kernel/lib/rbtree.c kernel/lib/hash.c tests/unit/shim_core.c
 // links: tests/unit/shim_mm.c tests/unit/shim_sched.c
 #include <setjmp.h>
