@@ -120,7 +120,7 @@ struct netdev {
     // may push its own header in front (16 bytes of head room are left) and must not touch
     // snd_link.
     bool (*transmit)(struct netdev *d, struct pktbuf *p, bool more);
-    void (*flush)(struct netdev *d);    // rings the doorbell for what was sent with `more`
+    void (*flush)(struct netdev *d); // rings the doorbell for what was sent with `more`
     // Pieces that transmit would take now, of one packet or of several. NULL: it always tries.
     unsigned (*room)(struct netdev *d);
     // Asks for a receive_done() once there is more room than now; true: there is already. NULL:
@@ -141,9 +141,9 @@ struct netdev {
     bool link_up;
 };
 #define NETDEV_PIECES_MAX 20 // of one packet: 64 KiB in 4 KiB pieces, and headers
-#define NETDEV_CSUM_TX 1u // fills PKT_CSUM_PARTIAL in
-#define NETDEV_TSO4    2u // takes PKT_GSO_TCPV4 packets up to 64 KiB
-#define NETDEV_CSUM_RX 4u
+#define NETDEV_CSUM_TX    1u // fills PKT_CSUM_PARTIAL in
+#define NETDEV_TSO4       2u // takes PKT_GSO_TCPV4 packets up to 64 KiB
+#define NETDEV_CSUM_RX    4u
 // Sending a packet is dear, and receive_done is called at each poll, also when nothing came: small
 // sends may wait for it, and become one packet with what follows.
 #define NETDEV_LATE 8u

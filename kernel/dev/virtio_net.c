@@ -32,7 +32,7 @@ struct virtio_net {
     struct virtio_dev vdev;
     struct virtq rx, tx;
     struct ktimer refill;
-    bool room_wanted; // the transmit ring raises interrupts, and its user is told
+    bool room_wanted;   // the transmit ring raises interrupts, and its user is told
     unsigned rx_target; // buffers kept in the receive ring: doubles with batches that take half
     unsigned rx_most;   // ... up to this: fewer in small instances
 };

@@ -8,8 +8,8 @@
 #define NET_LO_MTU 65520 // one TSO segment a packet
 #define NET_LO_QUEUE_MAX \
     1024 // packets on loopback between two deliveries; more are dropped as on a wire
-#define NET_TXQ_MAX   1000        // packets that wait for room in a device; Linux's txqueuelen
-#define NET_TXQ_SHARE (64u << 10) // ... and at most one for so many bytes of the instance's memory
+#define NET_TXQ_MAX      1000        // packets that wait for room in a device; Linux's txqueuelen
+#define NET_TXQ_SHARE    (64u << 10) // ... and at most one for so many bytes of the instance's memory
 #define NET_FLUSH_ROUNDS 64 // loopback deliveries in one go, before other work gets the CPU
 
 // ARP (RFC 826): sets of 4, so that a flood of addresses evicts only its own set.
