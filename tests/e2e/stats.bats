@@ -207,6 +207,7 @@ END
 @test "a page full of lies: numbers and nothing else, never a crash" {
     server_image
     start process --net none
+    [ "$(grep lith-stats /proc/$pid/maps | cut -d' ' -f3)" = 00001000 ] # the second page, once
     # What a hostile guest can write is the second page; with the user's rights, both.
     python3 - $pid <<'END'
 import os, sys
