@@ -102,23 +102,35 @@ static int descriptor_find(pid_t pid, const char *link)
     return fd;
 }
 
+// Opens what a descriptor of another process refers to, for reading. That process may put something
+// else in its place at any time, a device whose opening does things: so it is held first without
+// opening it, then looked at.
+static int file_open(pid_t pid, int number, const char *link)
+{
+    char path[64], text[64];
+    struct stat st;
+    snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, number);
+    int held = open(path, O_PATH | O_CLOEXEC), fd = -1;
+    if (held < 0)
+        return -errno;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", held);
+    ssize_t n = readlink(path, text, sizeof(text));
+    if (n == (ssize_t)strlen(link) && memcmp(text, link, (size_t)n) == 0 && fstat(held, &st) == 0 &&
+        S_ISREG(st.st_mode))
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+    close(held);
+    return fd < 0 ? -ENOENT : fd;
+}
+
 // -ENOENT: the process has no counters.
 static int counters_read(pid_t pid, struct stats_instance *i)
 {
-    uint8_t bytes[LITH_STATS_LEN + 1];
-    char path[64];
-    struct stat st;
+    uint8_t bytes[LITH_STATS_LEN + 1]; // one more than there should be: another length is not ours
     int number = descriptor_find(pid, FILE_LINK);
-    if (number < 0)
-        return number;
-    snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, number);
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    int fd = number < 0 ? number : file_open(pid, number, FILE_LINK);
     if (fd < 0)
-        return -errno;
-    // One byte more than there should be: another length is not ours.
-    ssize_t n = fstat(fd, &st) < 0    ? -errno
-                : S_ISREG(st.st_mode) ? pread(fd, bytes, sizeof(bytes), 0)
-                                      : 0;
+        return fd;
+    ssize_t n = pread(fd, bytes, sizeof(bytes), 0);
     close(fd);
     return n < 0 ? -EIO : stats_parse(bytes, (size_t)n, i);
 }
