@@ -160,7 +160,7 @@ static void close_others(struct options *o)
     for (unsigned i = 0; i < 3; i++) {
         int high = *kept[i] < 0 ? -1 : fcntl(*kept[i], F_DUPFD_CLOEXEC, 100);
         if (*kept[i] >= 0 && high < 0)
-            fatal("%s: descriptor %d: %s", names[i], *kept[i], strerror(errno));
+            fatal("%s %d: %s", names[i], *kept[i], strerror(errno));
         *kept[i] = high;
     }
     for (unsigned i = 0; i < 3; i++) {
