@@ -90,7 +90,7 @@ struct lith_shared {
     // Monitor: bit per device index whose interrupt came (ring 3 waits look here). A device that
     // finds `sleeping` set only ends the sleep, its vector is not raised: after a wait, poll all.
     uint64_t irq_pending;
-    uint64_t stat[16]; // monitor: counters for `lith stats`, indices private to it
+    uint64_t unused[16]; // zero
     uint64_t ram_mark; // kernel: RAM from here up was never used. The monitor makes it ready a bit
                        // ahead, so use goes upwards
     // Ring 3; kernel: set once, attention_gpa last (0: not yet).
@@ -101,6 +101,7 @@ struct lith_shared {
     uint64_t timer_tsc;      // kernel; the monitor puts UINT64_MAX back when it posts
     uint64_t timer_seen_tsc; // monitor: what it sleeps to. A kernel that sets an earlier deadline
                              // notifies LITH_PORT_TIMER
+    // At LITH_STATS_GUEST_OFFSET: struct lith_stats_guest (abi/stats.h), the kernel's counters.
 };
 
 // Machine "process": what stands behind the descriptors, all opened by the monitor. -1: none.

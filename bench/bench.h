@@ -4,6 +4,7 @@
 //   world.c   namespaces, wires, cores, starting and ending of servers and clients
 //   load.c    the loads of servers: nginx, redis, UDP echo
 //   alone.c   programs without a network, starts, memory, sizes
+//   exits.c   what a request costs in exits and wake-ups
 //   profile.c where a server spends its time, by perf
 //   stats.c   samples, medians, the rule for ratios
 //   report.c  table, results.json, history, data for the plots
@@ -133,6 +134,17 @@ int alone_memory_many(enum platform platform); // once in a run, not in each rou
 int alone_sizes(enum platform platform);       // once
 // The answer times of one UDP echo so far: sorted, microseconds.
 size_t load_udp_times(enum platform platform, const float **times);
+
+// ---- exits.c ----
+
+// The counters of an instance (`lith stats`); false where there are none.
+struct exits {
+    char text[16384];
+};
+bool exits_read(const struct server *server, struct exits *out);
+// What they grew by during a load, per request.
+void exits_sample(const struct server *server, const char *load, const struct exits *before,
+                  const struct exits *after, double requests);
 
 // ---- stats.c ----
 

@@ -57,7 +57,10 @@ static int wrk(const struct server *server, const char *name, const char *path, 
 {
     struct command c = {0};
     char text[8192];
+    static struct exits exits_before, exits_after;
     const char *at;
+    bool counted = !only_requests && strncmp(path, "/", 2) == 0 && !close_each &&
+                   exits_read(server, &exits_before);
     struct used before = used_now(server), after;
     double requests = 0, per_s = 0;
     int status;
@@ -71,6 +74,7 @@ static int wrk(const struct server *server, const char *name, const char *path, 
     command_add(&c, "http://%s%s", server->address, path);
     status = capture(c.argv, CLIENT_CORE, false, seconds + 20, text, sizeof(text));
     after = used_now(server);
+    counted = counted && exits_read(server, &exits_after);
     at = strstr(text, " requests in ");
     while (at && at > text && at[-1] >= '0' && at[-1] <= '9')
         at--;
@@ -93,6 +97,8 @@ static int wrk(const struct server *server, const char *name, const char *path, 
         return 0;
     }
     sample_rate(server, name, requests, per_s, before, after);
+    if (counted && requests > 0)
+        exits_sample(server, name, &exits_before, &exits_after, requests);
     sample(server->platform, name, "p50", "us", true, wrk_time(text, " 50% "));
     sample(server->platform, name, "p99", "us", true, wrk_time(text, " 99% "));
     return 0;

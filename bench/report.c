@@ -23,17 +23,52 @@ static FILE *output(const char *name, const char *how)
     return f;
 }
 
+// Counts per request have a table of their own.
+static bool is_count(const struct series *s)
+{
+    return strcmp(s->unit, "1/request") == 0;
+}
+
 // A value as a person reads it.
 static void human(char *text, size_t size, double value, const char *unit)
 {
     if (strcmp(unit, "bytes") == 0)
         snprintf(text, size, "%.2f MiB", value / 1048576);
+    else if (strcmp(unit, "1/request") == 0)
+        snprintf(text, size, "%.4f", value);
     else
         snprintf(text, size, "%.*f %s",
                  value < 100     ? 2
                  : value < 10000 ? 1
                                  : 0,
                  value, strcmp(unit, "1/s") == 0 ? "/s" : unit);
+}
+
+static void print_cell(const struct series *s, int p)
+{
+    char value[40];
+    double spread = spread_of(s->value[p], s->count[p]);
+    human(value, sizeof(value), median_of(s->value[p], s->count[p]), s->unit);
+    printf(" %s", value);
+    if (isfinite(spread))
+        printf(" (%.0f %%)", spread * 100);
+    fputs(" |", stdout);
+}
+
+// What happened less often than once in 10,000 requests is in results.json.
+static void print_counts(void)
+{
+    bool first = true;
+    for (const struct series *s = series; s < series + series_count; s++)
+        for (int p = 0; p < PLATFORMS && is_count(s); p++) {
+            if (s->count[p] == 0 || !(median_of(s->value[p], s->count[p]) >= 0.0001))
+                continue;
+            if (first)
+                printf("\n\n| case | counted | per request |\n|---|---|---:|");
+            first = false;
+            printf("\n| %s | %s |", s->name, s->metric);
+            print_cell(s, p);
+        }
 }
 
 // Under emulation, native says little: what counts is the Linux guest under the same.
@@ -73,21 +108,18 @@ static void print_table(void)
         if (any[p])
             fputs(p == NATIVE ? "---:|" : "---:|---:|", stdout);
     for (const struct series *s = series; s < series + series_count; s++) {
+        if (is_count(s))
+            continue;
         printf("\n| %s | %s |", s->name, s->metric);
         for (int p = 0; p < PLATFORMS; p++) {
-            char value[40];
-            double spread = spread_of(s->value[p], s->count[p]), ratio;
+            double ratio;
             if (!any[p])
                 continue;
             if (s->count[p] == 0) {
                 fputs(p == NATIVE ? " - |" : " - | - |", stdout);
                 continue;
             }
-            human(value, sizeof(value), median_of(s->value[p], s->count[p]), s->unit);
-            printf(" %s", value);
-            if (isfinite(spread))
-                printf(" (%.0f %%)", spread * 100);
-            fputs(" |", stdout);
+            print_cell(s, p);
             if (p == NATIVE)
                 continue;
             if (ratio_of(s, (enum platform)p, &ratio))
@@ -97,6 +129,7 @@ static void print_table(void)
         }
     }
     print_emulated();
+    print_counts();
     printf("\n\nEach cell: the median of the rounds, and in brackets the spread: the distance of "
            "the quartiles by\n"
            "the median. Ratio: to native, higher is better, the median of the rounds' own ratios. "

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SERIES_MAX 128
+#define SERIES_MAX 256
 
 struct series series[SERIES_MAX];
 int series_count;

@@ -17,7 +17,7 @@ bench-quick: bench-tools
 	$(call BENCH_RUN,--quick)
 bench-smoke: bench-tools
 	$(call BENCH_RUN,--smoke)
-BENCH_SRCS := $(addprefix bench/,bench.c world.c server.c load.c profile.c alone.c stats.c report.c)
+BENCH_SRCS := $(addprefix bench/,bench.c world.c server.c load.c exits.c profile.c alone.c stats.c report.c)
 guest-tests: bench-programs # tests/apps/60-bench.sh
 bench-programs: $(addprefix $(B)/bench/,bench calls udp_echo first_byte)
 bench-tools: $(if $(filter $(CURDIR),$(BENCH_TREE)),all) bench-programs

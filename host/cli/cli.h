@@ -20,6 +20,7 @@ extern const struct command commands[];
 
 int cmd_help(int argc, char *argv[]);
 int cmd_run(int argc, char *argv[]);
+int cmd_stats(int argc, char *argv[]);
 int cmd_version(int argc, char *argv[]);
 
 // Everything that starting an instance needs, decided and checked.
@@ -45,8 +46,9 @@ struct instance {
     struct port ports[RUN_PORTS_MAX];
     unsigned port_count;
     uint64_t mem_bytes;
-    bool boot_chart, allow_jit;
-    char *kernel, *root; // files; root NULL: none
+    bool boot_chart, allow_jit, stats; // stats: its counters are printed at its end
+    const char *label;                 // image or program, as the user named it
+    char *kernel, *root;               // files; root NULL: none
     uint64_t root_size;
     pid_t passt; // 0: not started
     struct bootconfig config;

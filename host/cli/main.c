@@ -61,6 +61,7 @@ const struct command commands[] = {
      "      --allow-jit          let the program have memory that is writable and executable at "
      "once\n"
      "      --log LEVEL          messages of the kernel: error, warn (default), info, debug\n"
+     "      --stats              print the instance's counters to standard error at its end\n"
      "      --rm                 accepted for docker's sake: instances leave nothing behind\n\n"
      "The exit status is the program's; 125 when lith failed, 126 when the program cannot be "
      "executed,\n"
@@ -75,6 +76,19 @@ const struct command commands[] = {
      "      --svg FILE           a treemap\n"
      "      --why WHAT           by which references a symbol or a library came in\n\n"
      "Reads the program as lith-cc left it: with symbols, not stripped.\n"},
+    {"stats", cmd_stats, "[--json] [--watch[=SECONDS]|--since-start] [PROCESS|NAME]",
+     "Show what running instances do: CPU, memory, network, exits",
+     "      --json               all counters of all of them, or of the one named\n"
+     "      --watch[=SECONDS]    again and again (default every second), each with its difference\n"
+     "      --since-start        rates since the start of the instance: answers at once\n"
+     "      --no-stream          accepted for docker's sake: that is how it is\n\n"
+     "PROCESS is an instance's process, NAME its image or program: then all counters are told, by "
+     "reason.\n"
+     "Shown are the instances whose processes you may look into: your own, root all. Memory and "
+     "CPU are\n"
+     "those of the instance's process and of its helpers (passt, QEMU). EXITS/S: returns of KVM to "
+     "the\n"
+     "monitor; on platform process, calls to the host; QEMU has no counters for us.\n"},
     {"symbolize", NULL, "[--base ADDR] PROGRAM [ADDR|kernel+0xOFF...]",
      "Turn addresses of a crash report into names",
      "      --base ADDR          where the image was loaded, if the report does not say it\n\n"
@@ -99,7 +113,7 @@ static int command_unknown(const char *name)
     static const struct {
         const char *names, *advice;
     } advice[] = {
-        {" ps stop kill logs attach start restart rm wait top stats ",
+        {" ps stop kill logs attach start restart rm wait top ",
          "an instance is one process in the foreground: ps shows it, kill -TERM stops it"},
         {" pull push login save load search ",
          "lith talks to no registry: skopeo copy docker://... oci:DIR, then lith import oci:DIR "

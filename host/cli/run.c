@@ -176,6 +176,7 @@ enum {
     OPT_BOOT_CHART,
     OPT_ALLOW_JIT,
     OPT_RM,
+    OPT_STATS,
     OPT_LOG
 };
 
@@ -264,6 +265,9 @@ static int option_set(struct run_options *o, int opt, const char *value, struct 
     case OPT_ALLOW_JIT:
         o->allow_jit = true;
         return 0;
+    case OPT_STATS:
+        in->stats = true;
+        return 0;
     default: // --rm
         return 0;
     }
@@ -290,6 +294,7 @@ static int options_parse(struct run_options *o, int argc, char *argv[])
         {"boot-chart", no_argument, NULL, OPT_BOOT_CHART},
         {"allow-jit", no_argument, NULL, OPT_ALLOW_JIT},
         {"rm", no_argument, NULL, OPT_RM},
+        {"stats", no_argument, NULL, OPT_STATS},
         {"log", required_argument, NULL, OPT_LOG},
         {0},
     };
@@ -543,6 +548,7 @@ int cmd_run(int argc, char *argv[])
     bool forward_dns = false, program = program_named(argv[optind]);
     int net_fd = -1, r = 0;
     struct launch l = {0};
+    o.in.label = argv[optind];
     if (program) {
         r = program_load(argv[optind], o.user, &l, &e);
         if (r == 0)

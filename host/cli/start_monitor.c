@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/stats.h"
 
 static int config_file(const struct instance *in, struct err *e)
 {
@@ -52,19 +53,25 @@ void start_note_clocks(void)
 
 int start_monitor(struct instance *in, int net_fd, struct err *e)
 {
-    char mem[24], config[12], net[32], mac[18], clocks[48];
+    char mem[24], config[12], net[32], mac[18], clocks[48], stats[12];
     const char *env = getenv("LITH_MONITOR");
     char *monitor = env && *env ? xstrdup(env) : xasprintf("%s/lith-monitor", exe_dir());
     int fd = config_file(in, e);
     if (fd < 0)
         return fd;
+    int stats_fd = stats_create(in->platform == PLATFORM_KVM ? LITH_STATS_KVM : LITH_STATS_PROCESS,
+                                in->label, in->mem_bytes, e);
+    if (stats_fd < 0 || (in->stats && stats_run(stats_fd, net_fd, e) < 0))
+        return -EIO;
+    fcntl(stats_fd, F_SETFD, 0);
+    snprintf(stats, sizeof(stats), "%d", stats_fd);
     snprintf(mem, sizeof(mem), "%llu", (unsigned long long)in->mem_bytes);
     snprintf(config, sizeof(config), "%d", fd);
     snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", in->mac[0], in->mac[1], in->mac[2],
              in->mac[3], in->mac[4], in->mac[5]);
-    const char *argv[20] = {"lith-monitor", "--kernel", in->kernel, "--mem", mem,
-                            "--config-fd",  config};
-    int n = 7;
+    const char *argv[24] = {"lith-monitor", "--kernel", in->kernel,   "--mem", mem,
+                            "--config-fd",  config,     "--stats-fd", stats};
+    int n = 9;
     if (in->root != NULL) {
         argv[n++] = "--root";
         argv[n++] = in->root;

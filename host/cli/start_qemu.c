@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/stats.h"
 
 #define GRACE_MS      10000
 #define ARGS_MAX      64
@@ -314,9 +315,13 @@ int start_qemu(struct instance *in, int net_fd, int *status, struct err *e)
     int console[2], control[2];
     struct machine m = {.status = -1};
     struct qemu_args a = {0};
+    uint64_t start_ns = stats_now_ns();
     int r = config_add_machine(in, e);
     if (r < 0)
         return r;
+    int stats_fd = stats_create(LITH_STATS_QEMU, in->label, in->mem_bytes, e);
+    if (stats_fd < 0)
+        return stats_fd;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, console) < 0 ||
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control) < 0)
         return err_sys(e, -errno, "cannot make a socket pair");
@@ -343,6 +348,9 @@ int start_qemu(struct instance *in, int net_fd, int *status, struct err *e)
     m.control = control[0];
     if (r == 0)
         *status = machine_status(&m, machine_serve(&m));
+    if (r == 0 && in->stats)
+        stats_end(stats_fd, m.pid, start_ns);
+    close(stats_fd);
     for (int i = 0; i < a.n; i++)
         free(a.v[i]);
     close(m.signals);

@@ -30,6 +30,10 @@ static struct lith_attention *attention(struct monitor *m)
 void attention_post(struct monitor *m, unsigned vector)
 {
     struct lith_attention *a = attention(m);
+    struct lith_stats_io *count = &m->stats->io;
+    *(vector == LITH_VECTOR_TIMER    ? &count->posted_timer
+      : vector == LITH_VECTOR_SIGNAL ? &count->posted_signal
+                                     : &count->posted_device) += 1;
     if (a) // a kernel that is not ready yet looks for itself when it is
         __atomic_fetch_or(&a->posted, 1ull << (vector - LITH_VECTOR_TIMER), __ATOMIC_SEQ_CST);
 }
@@ -81,8 +85,10 @@ uint64_t attention_serve(struct monitor *m, uint64_t now_ns)
     } else if (!kick_ns) {
         kick_ns = now_ns + PATIENCE_NS;
     } else if (now_ns >= kick_ns) {
-        if (!a->masked)
+        if (!a->masked) {
+            m->stats->io.kicks_sent++;
             syscall(SYS_tkill, m->vcpu_tid, KICK_SIGNAL);
+        }
         kick_ns = now_ns + RETRY_NS;
     }
     return kick_ns && (!wake_ns || kick_ns < wake_ns) ? kick_ns : wake_ns;
@@ -129,5 +135,5 @@ void attention_deliver(struct monitor *m)
     regs.rsp = stack - sizeof frame;
     regs.rflags &= ~0x500ull; // no trap flag, direction forward
     if (syscall(SYS_ioctl, m->vcpu_fd, KVM_SET_REGS, &regs) == 0)
-        s->stat[STAT_KICKS]++;
+        m->stats->cpu.kicks_delivered++;
 }

@@ -253,12 +253,13 @@ void boot_load(struct monitor *m, const struct options *o)
     m->boot = (struct lith_boot *)(void *)(ram + m->boot_gpa);
     struct lith_boot *b = m->boot;
     b->shared_gpa = place(&p, PAGE_SIZE);
+    stats_share(o, ram + b->shared_gpa);
     m->shared = (struct lith_shared *)(void *)(ram + b->shared_gpa);
     m->shared->timer_tsc = m->shared->timer_seen_tsc = UINT64_MAX;
     if (m->has_net && !m->process) {
         gpa_t queues = place(&p, 2 * virtq_bytes(NET_QUEUE_SIZE));
         net_describe(&m->net_backend, o->mac, queues, &b->dev[0]);
-        if (!net_init(&m->net, &m->net_backend, &m->mem, &b->dev[0]))
+        if (!net_init(&m->net, &m->net_backend, &m->mem, &b->dev[0], &m->stats->io))
             fatal("--mem is too small for the network's queues");
         b->dev_count = m->dev_count;
     }
@@ -320,7 +321,7 @@ void boot_finish(struct monitor *m)
     struct timespec now;
     b->ring = (uint32_t)m->ring;
     b->flags = m->process ? LITH_BOOT_PROCESS : m->ring == 3 ? 0 : LITH_BOOT_LAPIC;
-    b->tsc_khz = m->tsc_khz;
+    b->tsc_khz = m->stats->tsc_khz = m->tsc_khz;
     b->exec_tsc = m->exec_tsc + m->tsc_offset;
     uint8_t seed[sizeof b->entropy + sizeof b->generation];
     if (getrandom(seed, sizeof seed, 0) != (ssize_t)sizeof seed)

@@ -39,10 +39,11 @@ static void eventfd_signal(int fd)
     (void)!write(fd, &one, sizeof one); // it cannot fail before 2^64 - 1
 }
 
-static void eventfd_drain(int fd)
+// How often it was signalled.
+static uint64_t eventfd_drain(int fd)
 {
     uint64_t count;
-    (void)!read(fd, &count, sizeof count);
+    return read(fd, &count, sizeof count) == sizeof count ? count : 0;
 }
 
 static void on_signal(int number)
@@ -67,6 +68,7 @@ static bool wake_sleeper(struct monitor *m)
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (m->ring != 3 || !__atomic_load_n(&m->shared->sleeping, __ATOMIC_SEQ_CST))
         return false;
+    m->stats->io.wakeups++;
     eventfd_signal(m->wake_fd);
     return true;
 }
@@ -74,6 +76,7 @@ static bool wake_sleeper(struct monitor *m)
 static void interrupt_guest(struct monitor *m, unsigned device)
 {
     if (m->ring != 3) {
+        m->stats->io.injected_device++;
         eventfd_signal(m->irq_fd[device]);
         return;
     }
@@ -92,13 +95,7 @@ static bool serve_net(struct monitor *m)
         fatal("guest stopped: malformed network %s ring", received < 0 ? "receive" : "transmit");
     if (interrupt)
         interrupt_guest(m, 0);
-    if (received + sent == 0)
-        return false;
-    m->shared->stat[STAT_RX] = m->net.stats.rx_packets;
-    m->shared->stat[STAT_TX] = m->net.stats.tx_packets;
-    m->shared->stat[STAT_RX_DROP] = m->net.stats.rx_dropped;
-    m->shared->stat[STAT_TX_DROP] = m->net.stats.tx_dropped;
-    return true;
+    return received + sent > 0;
 }
 
 // Ask for the doorbells that matter now; true if there is work after all. New receive buffers are
@@ -134,11 +131,16 @@ static void sleep_for_work(struct monitor *m, uint64_t deadline_ns)
         timeout.tv_sec = (time_t)(left / 1000000000u);
         timeout.tv_nsec = (long)(left % 1000000000u);
     }
+    struct lith_stats_io *count = &m->stats->io;
+    uint64_t stops = 0, *const drained[] = {&stops, &count->doorbells_rx, &count->doorbells_tx,
+                                            &count->doorbells_timer};
+    count->polls++;
     if (ppoll(fds, sizeof fds / sizeof fds[0], deadline_ns ? &timeout : NULL, NULL) <= 0)
         return;
+    count->poll_events++;
     for (int i = 0; i < 4; i++)
         if (fds[i].revents)
-            eventfd_drain(fds[i].fd);
+            *drained[i] += eventfd_drain(fds[i].fd);
 }
 
 static void *io_main(void *arg)
@@ -163,10 +165,12 @@ static void *io_main(void *arg)
             handed = signals_seen;
             deadline_ns = now_ns() + GRACE_NS;
             __atomic_store_n(&m->shared->term_signal, (uint32_t)last_signal, __ATOMIC_SEQ_CST);
-            if (m->ring == 3)
+            if (m->ring == 3) {
                 attention_post(m, LITH_VECTOR_SIGNAL);
-            else
+            } else {
+                m->stats->io.injected_signal++;
                 eventfd_signal(m->signal_irq_fd);
+            }
             wake_sleeper(m);
         }
         if (deadline_ns && now_ns() >= deadline_ns) {
@@ -182,6 +186,7 @@ static void *io_main(void *arg)
                 continue;
             }
             if (last_work_ns && now_ns() - last_work_ns < SPIN_NS) {
+                m->stats->io.yields++;
                 sched_yield(); // polling is for idle CPUs
                 continue;
             }

@@ -256,6 +256,9 @@ static void create_cpu(struct monitor *m)
     if (run == MAP_FAILED)
         fatal("KVM: cannot map the CPU's state: %s", strerror(errno));
     m->run = run;
+    // KVM's own counters of this CPU, for `lith stats`: it takes the descriptor from us. Old hosts
+    // have none.
+    kvm_ioctl(m->vcpu_fd, KVM_GET_STATS_FD, NULL);
 }
 
 // Several of these calls wait for an SRCU grace period, that is for kernel threads to get a CPU.
@@ -332,7 +335,7 @@ static void console_write(struct monitor *m, uint32_t value)
     if (!bytes || req.len > CONSOLE_MAX || (req.stream != 1 && req.stream != 2))
         guest_fatal(m, "malformed console request (%u bytes at 0x%llx, stream %u)", req.len,
                     (unsigned long long)req.gpa, req.stream);
-    m->shared->stat[STAT_CONSOLE_BYTES] += req.len;
+    m->stats->cpu.console_bytes += req.len;
     write_all((int)req.stream, bytes, req.len);
 }
 
@@ -345,7 +348,6 @@ static void wait_for_work(struct monitor *m, uint32_t value)
     struct timespec timeout = {0};
     if (!guest_mem_read(&m->mem, value, &req, sizeof req))
         guest_fatal(m, "wait request outside memory (0x%x)", value);
-    m->shared->stat[STAT_WAITS]++;
     if (read(m->wake_fd, &drained, sizeof drained) > 0)
         return;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -367,7 +369,11 @@ static void wait_for_work(struct monitor *m, uint32_t value)
         timeout.tv_nsec = (long)(wait_ns % 1000000000u);
     }
     struct pollfd p = {.fd = m->wake_fd, .events = POLLIN};
-    if (ppoll(&p, 1, endless ? NULL : &timeout, NULL) > 0)
+    uint64_t start = rdtsc();
+    int woken = ppoll(&p, 1, endless ? NULL : &timeout, NULL);
+    m->stats->cpu.wait_sleeps++;
+    m->stats->cpu.wait_cycles += rdtsc() - start;
+    if (woken > 0)
         (void)!read(m->wake_fd, &drained, sizeof drained);
 }
 
@@ -375,6 +381,12 @@ static void port_exit(struct monitor *m)
 {
     uint16_t port = m->run->io.port;
     uint32_t value = 0;
+    struct lith_stats_cpu *count = &m->stats->cpu;
+    *(port == LITH_PORT_CONSOLE ? &count->exit_console
+      : port == LITH_PORT_WAIT  ? &count->exit_wait
+      : port == LITH_PORT_EXIT  ? &count->exit_power
+      : port == LITH_PORT_TRACE ? &count->exit_trace
+                                : &count->exit_port) += 1;
     if (m->run->io.direction != KVM_EXIT_IO_OUT)
         guest_fatal(m, "read of port 0x%x", port);
     if (m->run->io.size != 4 || m->run->io.count != 1)
@@ -392,7 +404,6 @@ static void port_exit(struct monitor *m)
         wait_for_work(m, value);
         return;
     case LITH_PORT_TRACE:
-        m->shared->stat[STAT_TRACES]++;
         return;
     default:
         guest_fatal(m, "write of 0x%x to unknown port 0x%x", value, port);
@@ -401,12 +412,15 @@ static void port_exit(struct monitor *m)
 
 _Noreturn void kvm_run_guest(struct monitor *m)
 {
+    struct lith_stats_cpu *count = &m->stats->cpu;
     for (;;) {
         if (kvm_ioctl(m->vcpu_fd, KVM_RUN, NULL) < 0) {
             if (errno == EINTR || errno == EAGAIN) {
+                count->exit_signal++;
                 attention_deliver(m);
                 continue;
             }
+            count->exit_failed++;
             guest_fatal(m, "KVM_RUN: %s", strerror(errno));
         }
         switch (m->run->exit_reason) {
@@ -414,19 +428,25 @@ _Noreturn void kvm_run_guest(struct monitor *m)
             port_exit(m);
             break;
         case KVM_EXIT_INTR:
+            count->exit_signal++;
             break;
         case KVM_EXIT_MMIO:
+            count->exit_mmio++;
             guest_fatal(m, "%s of guest-physical address 0x%llx, where no memory is",
                         m->run->mmio.is_write ? "write" : "read",
                         (unsigned long long)m->run->mmio.phys_addr);
         case KVM_EXIT_SHUTDOWN:
+            count->exit_shutdown++;
             guest_fatal(m, "triple fault");
         case KVM_EXIT_FAIL_ENTRY:
+            count->exit_failed++;
             guest_fatal(m, "the CPU refused its state (0x%llx)",
                         (unsigned long long)m->run->fail_entry.hardware_entry_failure_reason);
         case KVM_EXIT_INTERNAL_ERROR:
+            count->exit_failed++;
             guest_fatal(m, "KVM internal error %u", m->run->internal.suberror);
         default:
+            count->exit_failed++;
             guest_fatal(m, "unexpected KVM exit %u", m->run->exit_reason);
         }
     }

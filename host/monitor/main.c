@@ -3,14 +3,16 @@
 //
 //   lith-monitor --kernel FILE [--root FILE] --mem BYTES --config-fd N
 //                [--net tap:NAME | --net passt:PATH | --net passt:N] [--mac MAC] [--ring 0|3]
-//                [--machine kvm|process] [--allow-wx] [--clocks TSC:NS] [--boot-chart]
+//                [--machine kvm|process] [--allow-wx] [--clocks TSC:NS] [--stats-fd N]
+//                [--boot-chart]
 //
 // --machine process is the machine without KVM (process.c); --allow-wx lets its program have memory
 // that is writable and executable; --clocks TSC:NS is an earlier moment on the TSC and
 // CLOCK_MONOTONIC, to measure the TSC's rate from. passt:N is a descriptor: a connected stream
-// socket that speaks passt's framing. --boot-chart prints what the monitor's own start took (the
-// kernel's part: chart=1 in the configuration). The exit status is the instance's; 125 if the
-// monitor refuses, fails or stops a broken guest; 137 if it ends by force.
+// socket that speaks passt's framing. --stats-fd N is where to count (abi/stats.h). --boot-chart
+// prints what the monitor's own start took (the kernel's part: chart=1 in the configuration). The
+// exit status is the instance's; 125 if the monitor refuses, fails or stops a broken guest; 137 if
+// it ends by force.
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -80,7 +82,7 @@ static void parse_mac(const char *text, uint8_t mac[6])
 static void parse_options(struct options *o, int argc, char **argv)
 {
     bool have_mac = false;
-    *o = (struct options){.config_fd = -1, .ring = -1};
+    *o = (struct options){.config_fd = -1, .stats_fd = -1, .ring = -1};
     for (int i = 1; i < argc; i += 2) {
         const char *name = argv[i], *value = argv[i + 1];
         if (strcmp(name, "--boot-chart") == 0) {
@@ -103,6 +105,8 @@ static void parse_options(struct options *o, int argc, char **argv)
             o->mem_bytes = parse_number(value, MEM_MAX, name);
         } else if (strcmp(name, "--config-fd") == 0) {
             o->config_fd = (int)parse_number(value, 1 << 20, name);
+        } else if (strcmp(name, "--stats-fd") == 0) {
+            o->stats_fd = (int)parse_number(value, 1 << 20, name);
         } else if (strcmp(name, "--net") == 0) {
             o->net = value;
         } else if (strcmp(name, "--mac") == 0) {
@@ -129,7 +133,8 @@ static void parse_options(struct options *o, int argc, char **argv)
     if (!o->kernel || o->config_fd < 0)
         fatal("usage: lith-monitor --kernel FILE [--root FILE] --mem BYTES --config-fd N "
               "[--net tap:NAME|passt:PATH|passt:N] [--mac MAC] [--ring 0|3] "
-              "[--machine kvm|process] [--allow-wx] [--clocks TSC:NS] [--boot-chart]");
+              "[--machine kvm|process] [--allow-wx] [--clocks TSC:NS] [--stats-fd N] "
+              "[--boot-chart]");
     if (o->mem_bytes < MEM_MIN)
         fatal("--mem must be at least %llu bytes", MEM_MIN);
     if (!have_mac && o->net) {
@@ -140,28 +145,36 @@ static void parse_options(struct options *o, int argc, char **argv)
 }
 
 // Whatever the caller left open is not the guest's business. Descriptors that stay are moved down
-// to 3 and 4 first.
+// to 3 and up first, by way of high ones: they may be in each other's place.
 static void close_others(struct options *o)
 {
-    int keep = 3, net_fd = -1;
+    static char net[24];
+    int net_fd = -1, *const kept[] = {&o->config_fd, &net_fd, &o->stats_fd};
+    static const char *const names[] = {"--config-fd", "--net", "--stats-fd"};
+    unsigned next = 3;
     if (o->net && strncmp(o->net, "passt:", 6) == 0 && o->net[6] >= '0' && o->net[6] <= '9') {
         net_fd = (int)parse_number(o->net + 6, 1 << 20, "--net");
         if (net_fd < 3 || net_fd == o->config_fd)
             fatal("--net: descriptor %d is in use", net_fd);
     }
-    int config = fcntl(o->config_fd, F_DUPFD_CLOEXEC, 100);
-    if (config < 0)
-        fatal("--config-fd %d: %s", o->config_fd, strerror(errno));
-    if (net_fd >= 0) {
-        if (dup3(net_fd, net_fd == 4 ? 3 : 4, O_CLOEXEC) < 0)
-            fatal("--net: descriptor %d: %s", net_fd, strerror(errno));
-        o->net = net_fd == 4 ? "passt:3" : "passt:4";
-        keep = net_fd == 4 ? 4 : 3;
+    for (unsigned i = 0; i < 3; i++) {
+        int high = *kept[i] < 0 ? -1 : fcntl(*kept[i], F_DUPFD_CLOEXEC, 100);
+        if (*kept[i] >= 0 && high < 0)
+            fatal("%s %d: %s", names[i], *kept[i], strerror(errno));
+        *kept[i] = high;
     }
-    if (dup3(config, keep, O_CLOEXEC) < 0)
-        fatal("--config-fd: %s", strerror(errno));
-    o->config_fd = keep;
-    if (syscall(SYS_close_range, net_fd >= 0 ? 5u : 4u, ~0u, 0) != 0)
+    for (unsigned i = 0; i < 3; i++) {
+        if (*kept[i] < 0)
+            continue;
+        if (dup3(*kept[i], (int)next, O_CLOEXEC) < 0)
+            fatal("%s: %s", names[i], strerror(errno));
+        *kept[i] = (int)next++;
+    }
+    if (net_fd >= 0) {
+        snprintf(net, sizeof net, "passt:%d", net_fd);
+        o->net = net;
+    }
+    if (syscall(SYS_close_range, next, ~0u, 0) != 0)
         fatal("cannot close inherited descriptors: %s", strerror(errno));
 }
 
@@ -249,6 +262,7 @@ int main(int argc, char **argv)
         net_relay_start(&m->net_backend);
     sandbox_drop_privileges();
     chart_mark("network, privileges");
+    stats_open(m, &options);
     boot_map(m, &options);
     if (m->process) {
         boot_load(m, &options);

@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 #include "abi/boot.h"
+#include "abi/stats.h"
 
 #define EXIT_MONITOR 125 // the monitor refused or failed, or the guest broke the contract
 #define EXIT_KILLED  137 // ended by force, as docker reports it
@@ -188,27 +189,24 @@ void net_relay_start(struct net_backend *backend);
 // one side has ended.
 void net_relay(int guest, int host);
 
-struct net_stats {
-    uint64_t rx_packets, tx_packets, rx_dropped, tx_dropped;
-};
-
 struct net_device {
     struct net_backend *backend;
+    struct lith_stats_io *stats;
     struct virtq rx, tx;
     bool backend_ended;
     // Receive buffers taken from the ring and not yet filled: window [first, first+count).
     unsigned first, count;
     struct iovec window[NET_RX_WINDOW + 1]; // one more for the overflow area
     uint16_t head[NET_RX_WINDOW];
-    struct net_stats stats;
 };
 
 uint64_t net_features(const struct net_backend *backend);
 // Fill the device's entry of the boot block, its queues at queue_gpa (2*virtq_bytes()).
 void net_describe(const struct net_backend *backend, const uint8_t mac[6], gpa_t queue_gpa,
                   struct lith_dev *dev);
+// Its packets are counted in *stats.
 bool net_init(struct net_device *net, struct net_backend *backend, const struct guest_mem *mem,
-              const struct lith_dev *dev);
+              const struct lith_dev *dev, struct lith_stats_io *stats);
 // Move packets: number moved, or -EINVAL when the guest's ring is broken. *interrupt is set when
 // the guest wants to hear of it.
 int net_receive(struct net_device *net, bool *interrupt);
@@ -217,17 +215,6 @@ int net_transmit(struct net_device *net, bool *interrupt);
 bool net_receive_starved(const struct net_device *net);
 
 // --- the machine (boot.c, kvm.c, io.c, sandbox.c, main.c) ------------------------------------
-
-enum {
-    STAT_WAITS,
-    STAT_TRACES,
-    STAT_CONSOLE_BYTES,
-    STAT_RX,
-    STAT_TX,
-    STAT_RX_DROP,
-    STAT_TX_DROP,
-    STAT_KICKS
-};
 
 // The CPU's hardware virtualization. With none, KVM is KVM-PVM: ring 3 runs natively, ring 0 does
 // not.
@@ -248,6 +235,7 @@ struct monitor {
     uint64_t kernel_base;
     struct lith_boot *boot;     // in guest memory: write only
     struct lith_shared *shared; // in guest memory: both sides write
+    struct lith_stats *stats;   // .cpu: vCPU thread adds; .io: I/O thread
     gpa_t boot_gpa, pml4_gpa, free_gpa;
     int kvm_fd, vm_fd, vcpu_fd;
     struct kvm_run *run;
@@ -277,7 +265,8 @@ struct options {
     uint64_t kernel_len, root_len;
     uint64_t mem_bytes;
     int config_fd;
-    int ring; // -1: choose
+    int stats_fd; // -1: nobody looks at the counters
+    int ring;     // -1: choose
     bool boot_chart;
     bool process, allow_wx;
     uint64_t clock_tsc, clock_ns; // a moment on the TSC and CLOCK_MONOTONIC; 0: none
@@ -299,7 +288,9 @@ void attention_start(struct monitor *m);   // vCPU thread, before it runs
 void attention_deliver(struct monitor *m); // vCPU thread, when a signal stopped the guest
 enum virt host_virt(void);
 void sandbox_drop_privileges(void); // before any thread: capabilities, new privileges, limits
-void boot_map(struct monitor *m, const struct options *options); // guest memory, empty
+void boot_map(struct monitor *m, const struct options *options);      // guest memory, empty
+void stats_open(struct monitor *m, const struct options *options);    // stats.c: sets m->stats
+void stats_share(const struct options *options, uint8_t *guest_page); // the shared page's memory
 void io_start(struct monitor *m);   // starts the I/O thread, which first calls kvm_create()
 void kvm_create(struct monitor *m); // the whole machine but its registers; I/O thread
 void boot_load(struct monitor *m, const struct options *options); // what is in the memory

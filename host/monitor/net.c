@@ -46,10 +46,11 @@ void net_describe(const struct net_backend *backend, const uint8_t mac[6], gpa_t
 }
 
 bool net_init(struct net_device *net, struct net_backend *backend, const struct guest_mem *mem,
-              const struct lith_dev *dev)
+              const struct lith_dev *dev, struct lith_stats_io *stats)
 {
     memset(net, 0, sizeof *net);
     net->backend = backend;
+    net->stats = stats;
     return virtq_init(&net->rx, mem, &dev->queue[0]) && virtq_init(&net->tx, mem, &dev->queue[1]);
 }
 
@@ -118,12 +119,15 @@ int net_receive(struct net_device *net, bool *interrupt)
             warn("the network has gone: %s", strerror((int)-len));
             break;
         }
-        if (len > (long)NET_HDR_LEN && deliver(net, (uint64_t)len))
-            net->stats.rx_packets++;
-        else
-            net->stats.rx_dropped++;
+        if (len > (long)NET_HDR_LEN && deliver(net, (uint64_t)len)) {
+            net->stats->net_rx_packets++;
+            net->stats->net_rx_bytes += (uint64_t)len - NET_HDR_LEN;
+        } else {
+            net->stats->net_rx_dropped++;
+        }
         moved++;
     }
+    net->stats->net_rx_batches += moved > 0;
     if (virtq_publish(&net->rx))
         *interrupt = true;
     return moved;
@@ -157,14 +161,17 @@ int net_transmit(struct net_device *net, bool *interrupt)
             sent = net->backend->send(net->backend, chain.iov, chain.count, chain.len) == 0;
             net->backend_ended = !sent;
         }
-        if (sent)
-            net->stats.tx_packets++;
-        else
-            net->stats.tx_dropped++;
+        if (sent) {
+            net->stats->net_tx_packets++;
+            net->stats->net_tx_bytes += chain.len - NET_HDR_LEN;
+        } else {
+            net->stats->net_tx_dropped++;
+        }
         virtq_push(&net->tx, chain.head, 0);
         moved++;
     }
     flush_backend(net);
+    net->stats->net_tx_batches += moved > 0;
     if (virtq_publish(&net->tx))
         *interrupt = true;
     return moved;

@@ -204,6 +204,8 @@ static bool packets_poll(struct poller *poller)
         count += again;
         if (!p)
             continue;
+        plat_stats->net_rx_packets++;
+        plat_stats->net_rx_bytes += p->total;
         n->dev.receive(&n->dev, p);
     }
     n->dev.receive_done(&n->dev); // also when nothing came: NETDEV_LATE
@@ -214,12 +216,15 @@ static bool packets_transmit(struct netdev *dev, struct pktbuf *p, bool more)
 {
     struct packet_net *n = container_of(dev, struct packet_net, dev);
     bool sent = false;
+    uint32_t bytes = p->total;
     if (!n->host->ended)
         sent = n->host->stream ? send_frame(n, p) : send_packet(n, p);
     if (n->host->stream && !more)
         flush_stream(n);
     pkt_free(p);
     dev->tx_dropped += !sent;
+    plat_stats->net_tx_packets += sent;
+    plat_stats->net_tx_bytes += sent ? bytes : 0;
     return sent;
 }
 

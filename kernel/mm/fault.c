@@ -276,6 +276,7 @@ int mm_fault(struct mm_space *s, uint64_t addr, bool write, bool exec)
     if (addr < LITH_USER_MIN || addr >= LITH_USER_END)
         return -EFAULT;
     mm_fault_count++;
+    plat_stats->page_faults++;
     do {
         spin_lock(&s->lock);
         do {

@@ -73,6 +73,7 @@ static void buddy_free(uint64_t pfn, unsigned order, bool zero)
     while (pfn - r->first >= r->next - r->first)
         r++;
     free_pages += 1ul << order;
+    plat_stats->free_pages = free_pages;
     for (; order < PAGE_ORDER_MAX; order++) {
         uint64_t buddy = pfn ^ (1ul << order);
         if (buddy < r->first || buddy + (1ul << order) > r->next)
@@ -101,6 +102,7 @@ static uint64_t carve(unsigned order, bool *zero)
         for (uint64_t n = skipped; n < r->next; n++)
             r->pages[n - r->first] = (struct page){.state = PG_FREE_TAIL};
         free_pages -= r->next - skipped; // buddy_free counts the skipped ones again
+        plat_stats->free_pages = free_pages;
         while (skipped < pfn) {
             unsigned o = (unsigned)__builtin_ctzl(skipped);
             o = MIN(o, (unsigned)PAGE_ORDER_MAX);
@@ -127,6 +129,7 @@ static uint64_t buddy_alloc(unsigned order, bool *zero)
         while (o-- > order)
             list_push(pfn + (1u << o), p + (1u << o), o, *zero);
         free_pages -= 1ul << order;
+        plat_stats->free_pages = free_pages;
         return pfn;
     }
     return carve(order, zero);
@@ -359,7 +362,7 @@ void page_init(void)
         r->end = end >> PAGE_SHIFT;
         total_pages += r->end - r->first;
     }
-    free_pages = total_pages;
+    free_pages = plat_stats->free_pages = plat_stats->total_pages = total_pages;
     if (!total_pages)
         panic("the machine gave no memory");
 }

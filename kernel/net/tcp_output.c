@@ -327,6 +327,7 @@ bool tcp_retransmit(struct tcp_sock *t, uint32_t seq, uint32_t len)
     if (fin)
         len--;
     t->total_rxt++;
+    plat_stats->tcp_retransmits++;
     // Karn: nothing that a retransmission overlaps can be timed.
     if (t->rtt_start && seq_lt(seq, t->rtt_seq))
         t->rtt_start = 0;

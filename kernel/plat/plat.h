@@ -5,6 +5,7 @@
 #define LITH_PLAT_H
 
 #include "arch/arch.h"
+#include "abi/stats.h"
 
 // --- what the machine told at start (filled by the platform's entry, read-only afterwards) ---
 #define PLAT_MEM_MAX 16
@@ -61,6 +62,10 @@ struct plat_info {
     struct plat_packets *packets; // NULL: none
 };
 extern struct plat_info plat_info;
+
+// The kernel's counters that somebody outside may look at (abi/stats.h): plain adding, anywhere.
+// Never NULL; where nobody looks, they count into nothing.
+extern struct lith_stats_guest *plat_stats;
 
 // --- address space. prot is a set of PLAT_*; addresses and lengths are page-aligned ---
 #define PLAT_READ     1u

@@ -60,11 +60,14 @@ bool sched_run_due(bool all_pollers)
     bool was_in_callback = sched_in_callback, worked = false;
     uint64_t now;
 
-    if (pending & ~POLLER_SOFTWARE)
+    if (pending & ~POLLER_SOFTWARE) {
         plat_irq_done(pending & ~POLLER_SOFTWARE);
+        plat_stats->interrupts++;
+    }
     if (pending & 1ull << (LITH_VECTOR_TIMER - 0x20)) {
         timer_set_ns = DEADLINE_NEVER;
         cpu->need_resched |= RESCHED_TIMER;
+        plat_stats->timer_interrupts++;
     }
     if (pending & 1ull << (LITH_VECTOR_SIGNAL - 0x20))
         sched_take_outside_signal();
@@ -114,6 +117,7 @@ void sched_idle_once(void)
         return;
     }
     deadline = timer_next();
+    plat_stats->idle_waits++;
     plat_wait(deadline);
     // The machine may have used the timer for the wait, or not at all.
     timer_set_ns = MAX(timer_set_ns, deadline);

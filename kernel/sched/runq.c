@@ -207,6 +207,7 @@ void sched_switch(void)
     cpu->current = next;
     cpu->user_work = next->signal_pending || next->user_work;
     cpu->switches++;
+    plat_stats->switches++;
     if (prev->state == THREAD_DEAD)
         dead_thread = prev;
     arch_switch(&prev->arch, &next->arch);

@@ -40,5 +40,12 @@ matches "memory-1 has a figure" "$(field memory-1 native proportional value)" '^
 is "native's ratio is one" "$(field nginx-small native rate ratio)" 1.0000
 is "one round tells no ratio" "$(sed -n '/"native"/d; /"unit": "bytes"/d; s/.*"ratio": \([^}]*\).*/\1/p' "$OUT/results.json" | sort -u)" \
     "$(grep -qE '"(process|kvm)"' "$OUT/results.json" && echo null)"
+if grep -q '"nginx-small", "platform": "kvm"' "$OUT/results.json"; then
+    matches "KVM's exits are counted by reason" "$(field kvm-exits-nginx-small kvm to-monitor value)" '^[0-9.e+-]+$'
+    matches "and packets" "$(field kvm-exits-nginx-small kvm net-tx-packets value)" '^[1-9]'
+fi
+if grep -q '"nginx-small", "platform": "process"' "$OUT/results.json"; then
+    matches "the process machine's host calls are counted" "$(field host-calls-nginx-small process host-writev value)" '^[01]\.?[0-9]*'
+fi
 matches "history has a line" "$(cat "$OUT/history.jsonl")" '^\{"date": "[0-9T:Z-]+", "commit": "[^"]*", "machine": "[^"]+", .*"nginx-small/native/rate": [0-9]'
 lab_plan_end

@@ -60,13 +60,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     const struct guest_mem mem = {
         .count = 2, .region = {{0, RAM, ram, true}, {4 * GIB, PAGE_SIZE, root, false}}};
     static struct net_device net;
+    static struct lith_stats_io stats;
     struct net_backend backend = {.mtu = 1500, .receive = receive, .send = transmit};
     const uint8_t mac[6] = {2};
     struct lith_dev dev = {0};
     memset(ram, 0, RAM);
     waiting = 0;
     net_describe(&backend, mac, QUEUE_GPA, &dev);
-    if (!net_init(&net, &backend, &mem, &dev))
+    if (!net_init(&net, &backend, &mem, &dev, &stats))
         abort();
     // A receive ring in good order, so that the input soon gets beyond the first check.
     for (uint16_t i = 0; i < 16; i++) {

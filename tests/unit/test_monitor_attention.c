@@ -21,6 +21,7 @@
 static _Alignas(4096) uint8_t ram[RAM_LEN];
 static _Alignas(4096) uint8_t root[4096];
 static struct lith_shared shared;
+static struct lith_stats stats;
 static struct kvm_run run;
 static struct monitor m;
 
@@ -29,7 +30,9 @@ static int set_up(void **state)
     (void)state;
     memset(ram, 0, sizeof ram);
     memset(&shared, 0, sizeof shared);
-    m = (struct monitor){.ring = 3, .shared = &shared, .run = &run, .vcpu_fd = -1, .tsc_khz = 1};
+    memset(&stats, 0, sizeof stats);
+    m = (struct monitor){
+        .ring = 3, .shared = &shared, .stats = &stats, .run = &run, .vcpu_fd = -1, .tsc_khz = 1};
     m.mem = (struct guest_mem){
         .count = 2, .region = {{0, RAM_LEN, ram, true}, {1 << 20, sizeof root, root, false}}};
     shared.timer_tsc = UINT64_MAX;
@@ -55,6 +58,10 @@ static void test_posts(void **state)
     assert_int_not_equal(attention_serve(&m, 1000), 0); // posted, but not taken: it will look again
     assert_int_equal(a->posted, 1ull | 1ull << 1 | 1ull << 15);
     assert_int_equal(shared.timer_tsc, UINT64_MAX);
+    assert_int_equal(stats.io.posted_device, 1);
+    assert_int_equal(stats.io.posted_signal, 1);
+    assert_int_equal(stats.io.posted_timer, 1);
+    assert_int_equal(stats.io.kicks_sent, 0);
 }
 
 static void test_wild_addresses(void **state)

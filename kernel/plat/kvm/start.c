@@ -130,6 +130,9 @@ __attribute__((no_stack_protector)) void plat_kvm_start(const struct lith_boot *
     }
     shared = pa_to_va(boot.shared_gpa);
     plat_info.ram_mark = pa_to_va(boot.shared_gpa + offsetof(struct lith_shared, ram_mark));
+    plat_stats = pa_to_va(boot.shared_gpa + LITH_STATS_GUEST_OFFSET);
+    plat_stats->size = sizeof(*plat_stats);
+    plat_stats->version = LITH_STATS_GUEST_VERSION;
     plat_info.config = pa_to_va(boot.config_gpa);
     plat_info.config_room = boot.config_room;
     memcpy(plat_info.entropy, boot.entropy, sizeof(boot.entropy));

@@ -121,6 +121,7 @@ void process_signal(int sig, const struct host_siginfo *info, struct host_contex
 {
     switch (sig) {
     case LITH_PROCESS_SIGTIMER:
+        plat_stats->signals_timer++;
         interrupt(c, LITH_VECTOR_TIMER);
         return;
     case LITH_PROCESS_SIGGRACE: {
@@ -132,10 +133,12 @@ void process_signal(int sig, const struct host_siginfo *info, struct host_contex
     case SIG_HUP:
     case SIG_INT:
     case SIG_TERM:
+        plat_stats->signals_outside++;
         outside(sig);
         interrupt(c, LITH_VECTOR_SIGNAL);
         return;
     case SIG_SYS:
+        plat_stats->signals_syscall++;
         // A `syscall` that the rewriter did not find (the host's filter sends it here). Not a call
         // of this architecture: int 0x80 is a fault on our other machines.
         if (info->arch != ARCH_X86_64 || this_cpu()->in_kernel) {
@@ -147,6 +150,7 @@ void process_signal(int sig, const struct host_siginfo *info, struct host_contex
         c->rip = (uintptr_t)gate_jump;
         return;
     default:
+        plat_stats->signals_fault++;
         if (c->trapno == VECTOR_PF && space_settle(c->cr2))
             return;
         exception(c, (unsigned)c->trapno & 31, c->err);

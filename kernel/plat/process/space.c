@@ -43,6 +43,7 @@ static void tell(void)
     noted.len = 0;
     if (!r.len)
         return;
+    plat_stats->host_mmap++;
     bool root = r.pa >= root_pa && r.pa < root_end;
     long rc = host_call(HOST_MMAP, r.va, r.len, host_prot(r.prot), HOST_MAP_SHARED | HOST_MAP_FIXED,
                         (uint64_t)(root ? process_files.root_fd : process_files.ram_fd),
@@ -68,6 +69,7 @@ static void space_map(uint64_t va, uint64_t pa, uint64_t len, unsigned prot)
 static void space_protect(uint64_t va, uint64_t len, unsigned prot)
 {
     tell();
+    plat_stats->host_mprotect++;
     long rc = host_call(HOST_MPROTECT, va, len, host_prot(prot), 0, 0, 0);
     if (rc < 0)
         refused("mprotect", rc);
@@ -76,6 +78,7 @@ static void space_protect(uint64_t va, uint64_t len, unsigned prot)
 static void space_unmap(uint64_t va, uint64_t len)
 {
     tell();
+    plat_stats->host_munmap++;
     long rc = host_call(HOST_MUNMAP, va, len, 0, 0, 0, 0);
     if (rc < 0)
         refused("munmap", rc);

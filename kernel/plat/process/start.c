@@ -10,9 +10,11 @@ static struct plat_packets packets;
 static void process_console_write(const char *s, size_t n, int stream)
 {
     while (n) {
+        plat_stats->host_write++;
         long done = host_call(HOST_WRITE, (uint64_t)stream, (uintptr_t)s, n, 0, 0, 0);
         if (done == -EAGAIN) {
             struct host_pollfd p = {stream, HOST_POLLOUT, 0};
+            plat_stats->host_ppoll++;
             host_call(HOST_PPOLL, (uintptr_t)&p, 1, 0, 0, 8, 0);
         } else if (done < 0 && done != -EINTR) {
             return; // nobody reads any more: the instance goes on without a console
@@ -39,6 +41,7 @@ static void process_machine_wait(uint64_t deadline_ns)
         t = (struct host_timespec){(int64_t)(left / NSEC_PER_SEC), (int64_t)(left % NSEC_PER_SEC)};
         timeout = &t;
     }
+    plat_stats->host_ppoll++;
     process_wait(&p, process_files.net_fd >= 0 && !packets.ended, timeout);
 }
 
@@ -47,6 +50,7 @@ void process_timer(int id, uint64_t after_ns)
     struct {
         struct host_timespec interval, value;
     } t = {{0, 0}, {(int64_t)(after_ns / NSEC_PER_SEC), (int64_t)(after_ns % NSEC_PER_SEC)}};
+    plat_stats->host_timer_settime++;
     host_call(HOST_TIMER_SETTIME, (uint64_t)id, 0, (uintptr_t)&t, 0, 0, 0);
 }
 
@@ -66,12 +70,19 @@ static const struct plat_machine machine_process = {.console_write = process_con
 
 static long packets_read(const struct plat_iovec *iov, unsigned count)
 {
-    return host_call(HOST_READV, (uint64_t)process_files.net_fd, (uintptr_t)iov, count, 0, 0, 0);
+    long rc = host_call(HOST_READV, (uint64_t)process_files.net_fd, (uintptr_t)iov, count, 0, 0, 0);
+    plat_stats->host_readv++;
+    plat_stats->host_readv_empty += rc == -EAGAIN;
+    return rc;
 }
 
 static long packets_write(const struct plat_iovec *iov, unsigned count)
 {
-    return host_call(HOST_WRITEV, (uint64_t)process_files.net_fd, (uintptr_t)iov, count, 0, 0, 0);
+    long rc =
+        host_call(HOST_WRITEV, (uint64_t)process_files.net_fd, (uintptr_t)iov, count, 0, 0, 0);
+    plat_stats->host_writev++;
+    plat_stats->host_writev_full += rc == -EAGAIN;
+    return rc;
 }
 
 void process_start(const struct lith_boot *boot)
