@@ -144,8 +144,8 @@ struct netdev {
 #define NETDEV_CSUM_TX    1u // fills PKT_CSUM_PARTIAL in
 #define NETDEV_TSO4       2u // takes PKT_GSO_TCPV4 packets up to 64 KiB
 #define NETDEV_CSUM_RX    4u
-// Sending a packet is dear, and receive_done is called at each poll, also when nothing came: small
-// sends may wait for it, and become one packet with what follows.
+// Sending a packet is dear: small sends may wait for the next poll, and become one packet with what
+// follows.
 #define NETDEV_LATE 8u
 // Called by whoever has a use for devices, before drivers start (phase INIT_DEV - 1). attach: the
 // stack's, called for each device found; NULL: devices are taken from the list below.

@@ -224,6 +224,7 @@ static int net_probe(unsigned i, struct virtio_net *n)
             n->dev.mtu =
                 (uint16_t)MIN((unsigned)mtu, 1500u); // a receive buffer holds one such frame
     }
+    n->dev.features |= NETDEV_LATE; // a descriptor, a copy in the host and an acknowledgement each
     if (n->vdev.features & NET_F_CSUM)
         n->dev.features |= NETDEV_CSUM_TX;
     if (n->vdev.features & NET_F_HOST_TSO4)

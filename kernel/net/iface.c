@@ -110,9 +110,10 @@ static bool lo_transmit(struct netdev *d, struct pktbuf *p, bool more)
 static bool lo_poll(struct poller *po)
 {
     (void)po;
-    if (list_empty(&net_ifs[0].rx))
+    if (list_empty(&net_ifs[0].rx) && !tcp_late())
         return false;
     net_lock();
+    tcp_flush_late();
     net_unlock();
     return true;
 }

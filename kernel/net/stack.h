@@ -161,6 +161,7 @@ void tcp_input(const struct ip_info *info, struct pktbuf *p);
 // the next hop, with ICMP_UNREACH_FRAG.
 void udp_icmp(uint32_t laddr, uint32_t raddr, const uint8_t l4[8], int err);
 void tcp_icmp(uint32_t laddr, uint32_t raddr, const uint8_t l4[8], int err, uint32_t mtu);
+bool tcp_late(void);          // there is something for tcp_flush_late()
 void tcp_flush_late(void);    // what tcp_output_late() left
 void tcp_flush_pending(void); // output that the batch made necessary
 void tcp_init(void);

@@ -227,8 +227,15 @@ void tcp_output_late(struct tcp_sock *t)
 {
     if (!(t->route.nif->dev->features & NETDEV_LATE) || tcp_unsent(t) >= TCP_LATE_MAX)
         tcp_output(t);
-    else if (list_empty(&t->pending))
+    else if (list_empty(&t->pending)) {
         list_add_tail(&t->pending, &late_list);
+        sched_poll_by(net_now + TCP_LATE_NS);
+    }
+}
+
+bool tcp_late(void)
+{
+    return !list_empty(&late_list);
 }
 
 void tcp_flush_late(void)

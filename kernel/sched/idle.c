@@ -9,6 +9,7 @@ static struct list_head pollers = {&pollers, &pollers};
 static bool pollers_without_vector;
 static bool poll_again;                         // a poller had work: ask all of them again
 static uint64_t poll_deadline = DEADLINE_NEVER; // when to ask although a program runs
+static uint64_t poll_wanted = DEADLINE_NEVER;   // by sched_poll_by(), until all have been asked
 static uint64_t last_work_ns;                   // when a poller last had work
 static uint64_t last_poll_ns;
 // The hardware timer fires at this time or sooner; DEADLINE_NEVER: it may not be set.
@@ -73,6 +74,8 @@ bool sched_run_due(bool all_pollers)
         sched_take_outside_signal();
     all_pollers |=
         poll_again || (poll_deadline != DEADLINE_NEVER && plat_clock_ns() >= poll_deadline);
+    if (all_pollers)
+        poll_wanted = DEADLINE_NEVER;
     sched_in_callback = true;
     list_for_each_safe (pos, &pollers) {
         struct poller *p = list_entry(pos, struct poller, link);
@@ -102,6 +105,15 @@ void sched_poll_if_due(uint64_t now)
 {
     if (this_cpu()->pending || timer_next() <= now || now - last_poll_ns >= POLL_INTERVAL_NS)
         sched_run_due(true);
+}
+
+void sched_poll_by(uint64_t deadline_ns)
+{
+    poll_wanted = MIN(poll_wanted, deadline_ns);
+    if (poll_wanted >= poll_deadline)
+        return;
+    poll_deadline = poll_wanted;
+    sched_note_timer(poll_deadline);
 }
 
 // One round of having nothing to run: returns when something may have changed.
@@ -137,6 +149,7 @@ static void exit_poll(void)
         poll_deadline = last_poll_ns + POLL_LOADED_NS;
     else
         poll_deadline = pollers_without_vector ? last_poll_ns + POLL_BLIND_NS : DEADLINE_NEVER;
+    poll_deadline = MIN(poll_deadline, poll_wanted);
     if (poll_deadline < timer_set_ns)
         this_cpu()->need_resched |= RESCHED_TIMER;
 }

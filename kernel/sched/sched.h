@@ -185,6 +185,8 @@ struct poller {
     uint64_t vectors;
 };
 void sched_add_poller(struct poller *p);
+// All pollers are asked at this time at the latest, also while a program runs and does not call.
+void sched_poll_by(uint64_t deadline_ns);
 // A poller of something that is not a device (loopback) uses this bit, and raises itself: it is
 // called on the next way out of the kernel, or before the CPU sleeps.
 #define POLLER_SOFTWARE (1ull << 63)

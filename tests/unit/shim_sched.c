@@ -152,9 +152,14 @@ void shim_advance_to(uint64_t ns)
     if (ns > shim_clock)
         shim_clock = ns;
 }
+uint64_t shim_poll_by = DEADLINE_NEVER;
 void sched_add_poller(struct poller *p)
 {
     list_add_tail(&p->link, &pollers);
+}
+void sched_poll_by(uint64_t deadline_ns)
+{
+    shim_poll_by = deadline_ns;
 }
 void work_queue(struct work *w)
 {
