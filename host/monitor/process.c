@@ -252,7 +252,7 @@ static void limit_addresses(const struct monitor *m)
 _Noreturn void process_run(struct monitor *m, const struct options *o)
 {
     if (m->kernel.process.calls_end == 0)
-        fatal("this kernel cannot run as a process (a program of link mode, or an older one)");
+        fatal("this kernel is too old to run as a process");
     describe(m, o);
     uint64_t stack_gpa = m->free_gpa;
     if (stack_gpa + STACK_LEN > m->mem.region[0].len)
