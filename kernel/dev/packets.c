@@ -7,6 +7,7 @@
 
 #define RX_BUDGET 32 // packets a poll hands up before others get their turn
 #define TX_PIECES 24
+#define TX_ROOM   256u // packets go as they come, there is no queue: what elsewhere a queue takes
 // Receive: one buffer for a frame, and behind it what takes the rest of a 64 KiB segment.
 #define RX_LARGE  5
 #define FRAME_MAX 65535u
@@ -233,7 +234,7 @@ static void packets_flush(struct netdev *dev)
 static unsigned packets_room(struct netdev *dev)
 {
     struct packet_net *n = container_of(dev, struct packet_net, dev);
-    return n->host->stream ? (TX_STREAM - n->tx_end) / (4 + 14 + n->dev.mtu) : RX_BUDGET;
+    return n->host->stream ? (TX_STREAM - n->tx_end) / (4 + 14 + n->dev.mtu) : TX_ROOM;
 }
 
 int packets_probe(void)

@@ -32,6 +32,7 @@ static bool have_fsgsbase, have_rdrand, have_rdseed, have_xsaveopt;
 #define GATE_TRAP      0xefull
 #define GATE_INTERRUPT 0xeeull
 #define EXC_STUB_SIZE  16 // entry.S
+#define EXC_STUBS      22
 #define IRQ_STUB_SIZE  8
 
 // `count` gates, whose targets lie `stride` apart.
@@ -54,7 +55,7 @@ void arch_tables_init(unsigned ring)
 {
     uint64_t kind = (uint64_t)(ring ? LITH_SEL_UCODE : LITH_SEL_KCODE) << 16 | GATE_TRAP << 40;
     static const uint8_t own_stack[] = {2, 8, 18}; // NMI, double fault, machine check: IST 3
-    set_gates(0, (uintptr_t)exc_entry_start, EXC_STUB_SIZE, 32, kind | 2ull << 32);
+    set_gates(0, (uintptr_t)exc_entry_start, EXC_STUB_SIZE, EXC_STUBS, kind | 2ull << 32);
     for (unsigned i = 0; i < ARRAY_LEN(own_stack); i++)
         ((uint8_t *)arch_idt)[16 * own_stack[i] + 4] = 3;
     set_gates(0x20, (uintptr_t)irq_entry_start, IRQ_STUB_SIZE, 16, kind | 1ull << 32);

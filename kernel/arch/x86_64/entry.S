@@ -232,7 +232,7 @@ irq_take:
 irq_spurious:
     iretq
 
-// --- exceptions: vectors 0 to 31, IST 2 ---
+// --- exceptions: vectors 0 to 21, IST 2 (no CPU of ours has those behind) ---
     .global exc_entry_start, exc_entry_end, exc_common
     .balign 16
 exc_entry_start:
@@ -245,7 +245,7 @@ exc_entry_start:
     push $\n
     jmp exc_common
 .endm
-    .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+    .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21
     EXC \n
     .endr
 

@@ -22,7 +22,7 @@ static void need(long result)
 {
     static const char text[] = "lith: the host refuses to change the address space",
                       full[] = " (no memory, or more pieces than its vm.max_map_count)\n",
-                      other[] = " (are files or memory executable here?)\n";
+                      other[] = " (noexec?)\n";
     if (result >= 0)
         return;
     plat_console_write(text, sizeof(text) - 1, 2);
