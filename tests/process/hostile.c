@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: ISC
 // A hostile program for machine "process" (tests/process/hostile.sh). It makes system calls by raw
-// instructions that it writes itself, and finds the kernel's own call in memory and jumps there with
-// whatever it likes. Runs in an instance; what the host does is the test.
+// instructions that it writes itself, and finds the kernel's own call in memory and jumps there
+// with whatever it likes. Runs in an instance; what the host does is the test.
 //
 //   raw              every number by a raw `syscall`: the kernel answers, none reaches the host
 //   effects          raw calls that would leave something behind on the host
@@ -44,8 +44,8 @@ static raw_fn find_call(void)
 {
     static const unsigned char want[] = {0x49, 0x89, 0xca, // mov %rcx,%r10
                                          0x0f, 0x05, 0xc3};
-    unsigned char jump[] = {0x49, 0xbb, 0, 0, 0, 0, 0, 0, 0, 0, // mov $...,%r11
-                            0x41, 0xff, 0xe3};                  // jmp *%r11
+    unsigned char jump[] = {0x49, 0xbb, 0,   0, 0, 0, 0, 0, 0, 0, // mov $...,%r11
+                            0x41, 0xff, 0xe3};                    // jmp *%r11
     const unsigned char *volatile *table = (const unsigned char *volatile *)0x10000;
     const unsigned char *at = table[0];
     for (long i = 0; i < 1 << 20; i++) {

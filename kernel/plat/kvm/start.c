@@ -148,8 +148,9 @@ __attribute__((no_stack_protector)) void plat_kvm_start(const struct lith_boot *
         plat_info.dev[plat_info.dev_count++] =
             (struct plat_dev){NULL, &plat_boot.dev[i], plat_boot.dev[i].irq_vector};
     pagetable_init(plat_boot.pml4_gpa);
-    clock_init(plat_boot.tsc_khz ? plat_boot.tsc_khz : 1000000, plat_boot.exec_tsc ? plat_boot.exec_tsc : entry_tsc,
-               plat_boot.realtime_ns, plat_boot.realtime_tsc);
+    clock_init(plat_boot.tsc_khz ? plat_boot.tsc_khz : 1000000,
+               plat_boot.exec_tsc ? plat_boot.exec_tsc : entry_tsc, plat_boot.realtime_ns,
+               plat_boot.realtime_tsc);
     kernel_main();
 }
 
