@@ -39,7 +39,10 @@ static raw_fn make_call(const char *code, size_t len)
     return fn;
 }
 
-// The kernel's own calls all end in the same instructions; the gate table says where its text is.
+extern const unsigned char __lith_process_calls_start[] __attribute__((weak));
+
+// The kernel's own calls all end in the same instructions. Where: a linked program can name it, to
+// others the gate table says where the kernel's text is.
 static raw_fn find_call(void)
 {
     static const unsigned char want[] = {0x49, 0x89, 0xca, // mov %rcx,%r10
@@ -47,7 +50,9 @@ static raw_fn find_call(void)
     unsigned char jump[] = {0x49, 0xbb, 0,   0, 0, 0, 0, 0, 0, 0, // mov $...,%r11
                             0x41, 0xff, 0xe3};                    // jmp *%r11
     const unsigned char *volatile *table = (const unsigned char *volatile *)0x10000;
-    const unsigned char *at = table[0];
+    const unsigned char *at = __lith_process_calls_start;
+    if (!at)
+        at = table[0];
     for (long i = 0; i < 1 << 20; i++) {
         if (memcmp(at + i, want, sizeof(want)) == 0) {
             const unsigned char *call = at + i + 3;
