@@ -212,5 +212,6 @@ struct lith_note_process {
 
 #define LITH_PROGRAM_FILES   1u // the VFS is linked: a root file system is of use
 #define LITH_PROGRAM_NETWORK 2u // the network is linked
+#define LITH_PROGRAM_PROCESS 4u // the kernel can run as a process: LITH_NOTE_PROCESS is there
 
 #endif

@@ -23,9 +23,9 @@ for n in $NAMES; do strip -o "$LAB_TMP/$n" "$EX/$n/$n"; done
 # The server, or the only program, runs on CPU 0; the client on CPU 1.
 server=(taskset -c 0) client=(taskset -c 1)
 [ "$(nproc)" -gt 1 ] || server=() client=()
-PLATFORMS=qemu
+PLATFORMS="process qemu"
 PLATFORM=kvm
-[ -n "$(lab_platform_missing)" ] || PLATFORMS="kvm qemu"
+[ -n "$(lab_platform_missing)" ] || PLATFORMS="kvm $PLATFORMS"
 
 JSON=()
 record() { JSON+=("    \"$1\": $2"); } # KEY NUMBER
@@ -129,8 +129,9 @@ if part start && [[ $PLATFORMS == kvm* ]]; then
     printf '\nexec to the first byte of hello, %s runs in turns, microseconds (load %s)\n\n| what | median | min | 95 %% |\n|---|---:|---:|---:|\n' "$RUNS" "$(load)"
     "$BENCH/first_output" -3 "$LAB_TMP/config" "$RUNS" "$BENCH/hello" -- \
         "$LITH-monitor" --kernel "$LAB_TMP/hello" --mem 2097152 --config-fd 3 -- \
-        "$LITH" run --platform kvm --net none -m 2M "$LAB_TMP/hello" >"$LAB_TMP/starts" || LAB_FAILED=1
-    for what in native:"a Linux process" monitor:lith-monitor run:"lith run"; do
+        "$LITH" run --platform kvm --net none -m 2M "$LAB_TMP/hello" -- \
+        "$LITH" run --platform process --net none -m 2M "$LAB_TMP/hello" >"$LAB_TMP/starts" || LAB_FAILED=1
+    for what in native:"a Linux process" monitor:"lith-monitor, KVM" run:"lith run, KVM" run_process:"lith run, process"; do
         read -r a b c || break
         printf '| %s | %s | %s | %s |\n' "${what#*:}" "$a" "$b" "$c"
         record "start_${what%%:*}_us" "[$a, $b, $c]"
@@ -141,14 +142,15 @@ if part call; then
     printf '\none kernel call, nanoseconds, best of 100 times 100,000 (load %s)\n\n| | getppid | close(-1) |\n|---|---:|---:|\n' "$(load)"
     for PLATFORM in ${PLATFORMS/qemu/} native; do
         case $PLATFORM in
-        kvm)
+        kvm | process)
+            suffix=${PLATFORM/kvm/}
             cp "$BENCH/null_call.linked" "$LAB_TMP/null_call"
             read -r a b <<<"$(run_plain 8M null_call)"
-            printf '| linked, KVM | %s | %s |\n' "$a" "$b"
-            record call_linked_ns "[${a:-null}, ${b:-null}]"
-            read -r a b <<<"$(timeout 60 "${server[@]}" "$LITH" run --platform kvm --net none -m 64M bench-null-call 2>/dev/null </dev/null)"
-            printf '| the same file as on Linux, in an image, KVM | %s | %s |\n' "$a" "$b"
-            record call_binary_ns "[${a:-null}, ${b:-null}]"
+            printf '| linked, %s | %s | %s |\n' "${PLATFORM/kvm/KVM}" "$a" "$b"
+            record call_linked${suffix:+_$suffix}_ns "[${a:-null}, ${b:-null}]"
+            read -r a b <<<"$(timeout 60 "${server[@]}" "$LITH" run --platform "$PLATFORM" --net none -m 64M bench-null-call 2>/dev/null </dev/null)"
+            printf '| the same file as on Linux, in an image, %s | %s | %s |\n' "${PLATFORM/kvm/KVM}" "$a" "$b"
+            record call_binary${suffix:+_$suffix}_ns "[${a:-null}, ${b:-null}]"
             ;;
         native)
             read -r a b <<<"$("${server[@]}" "$BENCH/null_call")"

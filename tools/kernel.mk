@@ -36,8 +36,7 @@ $(B)/lib/link.ld: kernel/kernel.ld
 	@mkdir -p $(@D)
 	$(CC) -E -P -x c -DLINK_MODE -o $@ $<
 # Its C files are compiled for size, but for those on a packet's way; an assertion there says where, not what.
-# Linked programs do not run on the process machine: its parts are looked for by weak references.
-LINK_SRCS := $(filter-out kernel/plat/process/% kernel/dev/packets.c,$(KERNEL_SRCS))
+LINK_SRCS := $(KERNEL_SRCS)
 LINK_OBJS := $(patsubst %.c,$(B)/obj/link/%.c.o,$(filter %.c,$(LINK_SRCS))) $(patsubst %.S,$(B)/obj/%.S.o,$(filter %.S,$(LINK_SRCS)))
 LINK_FAST := kernel/net/% kernel/dev/% kernel/sched/wait.c kernel/sched/runq.c kernel/linux/epoll.c kernel/linux/socket% kernel/fs/iov.c kernel/lith/net.c kernel/lib/string.c kernel/lib/hash.c
 $(B)/lib/liblith.a: $(LINK_OBJS) $(B)/lib/link.ld tools/archive.sh

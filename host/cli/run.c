@@ -517,8 +517,8 @@ static int program_check(struct run_options *o, const struct launch *l, int *net
     return 0;
 }
 
-// Without KVM the launch text is read first (`l`): programs that are linked with the kernel do not
-// run as processes.
+// Without KVM the launch text is read first (`l`): programs that were linked with the kernel before
+// it could be a process do not run as one.
 static int platform_choose(struct instance *in, const struct launch *l, struct err *e)
 {
     const char *why;
@@ -526,14 +526,15 @@ static int platform_choose(struct instance *in, const struct launch *l, struct e
         return err_set(e, -ENODEV,
                        "KVM is not usable here (%s); --platform process and qemu work without",
                        why);
-    if (in->platform == PLATFORM_PROCESS && l->linked)
+    bool old = l->linked && !(l->flags & LITH_PROGRAM_PROCESS);
+    if (in->platform == PLATFORM_PROCESS && old)
         return err_set(e, -ENOTSUP,
-                       "--platform process: the program is linked with the kernel, such run on kvm "
-                       "and qemu only");
+                       "--platform process: the program was linked by an older lith-cc, for kvm "
+                       "and qemu only; link it again");
     if (in->platform == PLATFORM_PROCESS && !process_usable(&why))
         return err_set(e, -ENODEV, "--platform process does not work here: %s", why);
     if (in->platform == PLATFORM_AUTO)
-        in->platform = !l->linked && process_usable(&why) ? PLATFORM_PROCESS : PLATFORM_QEMU;
+        in->platform = !old && process_usable(&why) ? PLATFORM_PROCESS : PLATFORM_QEMU;
     return 0;
 }
 

@@ -178,7 +178,7 @@ static void load_kernel(struct monitor *m, const struct options *o, uint8_t *ram
     if (kernel_elf_link(&m->kernel, image, m->kernel_base, &why) != 0)
         fatal("kernel %s refused: %s", path, why);
     if (m->process)
-        process_map_kernel(m, fd);
+        process_map_kernel(m, fd, path);
     close(fd);
 }
 

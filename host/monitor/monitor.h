@@ -306,7 +306,7 @@ void process_check(struct monitor *m, const struct options *options);
 void process_map_ram(struct monitor *m,
                      uint64_t low_len);         // both parts of RAM, at the guest's addresses
 bool process_reserve_kernel(struct monitor *m); // false: m->kernel_base is in use
-void process_map_kernel(struct monitor *m, int fd);
+void process_map_kernel(struct monitor *m, int fd, const char *path);
 _Noreturn void process_run(struct monitor *m, const struct options *options);
 // process_filter.c: what the host lets through. The filter's length.
 #define PROCESS_FILTER_MAX 128

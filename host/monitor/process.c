@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -66,8 +67,12 @@ bool process_reserve_kernel(struct monitor *m)
 // The image's segments, and read-only what the direct map shows of them. Text comes from the
 // kernel's file: all instances share it, and debuggers and profilers know whose it is. (It has no
 // relocations; a file that has some there harms itself only.)
-void process_map_kernel(struct monitor *m, int fd)
+void process_map_kernel(struct monitor *m, int fd, const char *path)
 {
+    struct statvfs fs;
+    if (fstatvfs(fd, &fs) == 0 && fs.f_flag & ST_NOEXEC)
+        fatal("%s lies on a file system that is mounted noexec: nothing there can run as a process",
+              path);
     for (unsigned i = 0; i < m->kernel.count; i++) {
         const struct kernel_segment *s = &m->kernel.segment[i];
         uint64_t len = round_up(s->mem_len, PAGE_SIZE), gpa = m->kernel.phys + s->offset;
@@ -252,7 +257,7 @@ static void limit_addresses(const struct monitor *m)
 _Noreturn void process_run(struct monitor *m, const struct options *o)
 {
     if (m->kernel.process.calls_end == 0)
-        fatal("this kernel cannot run as a process (a program of link mode, or an older one)");
+        fatal("this kernel is too old to run as a process");
     describe(m, o);
     uint64_t stack_gpa = m->free_gpa;
     if (stack_gpa + STACK_LEN > m->mem.region[0].len)

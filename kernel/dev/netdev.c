@@ -45,11 +45,7 @@ void netdev_add(struct netdev *d)
 static int netdev_init(void)
 {
     plat_find_devices();
-    // By a pointer: where it is not there, its address is out of the code's reach.
-    static int (*const volatile probe)(void) = packets_probe;
-    if (plat_info.packets && probe)
-        return probe();
-    return virtio_net_probe();
+    return plat_info.packets ? packets_probe() : virtio_net_probe();
 }
 INIT_RECORD(INIT_DEV, netdev_init, netdev_use);
 LINK_MARK(link_uses_net, netdev_use);

@@ -7,6 +7,7 @@
 
 #define RX_BUDGET 32 // packets a poll hands up before others get their turn
 #define TX_PIECES 24
+#define TX_ROOM   256u // packets go as they come, there is no queue: what elsewhere a queue takes
 // Receive: one buffer for a frame, and behind it what takes the rest of a 64 KiB segment.
 #define RX_LARGE  5
 #define FRAME_MAX 65535u
@@ -239,7 +240,7 @@ static unsigned packets_room(struct netdev *dev)
 {
     struct packet_net *n = container_of(dev, struct packet_net, dev);
     if (!n->host->stream)
-        return NETDEV_PIECES_MAX;
+        return TX_ROOM;
     const uint32_t frame = 4 + 14 + n->dev.mtu;
     if (TX_STREAM - n->tx_end < NETDEV_PIECES_MAX * frame && !n->host->write_blocked)
         flush_stream(n);

@@ -88,8 +88,7 @@ void net_hdr_push(struct pktbuf *p);
 // num_buffers (receive buffers of this packet), unchecked.
 unsigned net_hdr_pull(struct pktbuf *p);
 
-// packets.c: the network of the process machine. Weak: linked programs are without.
-int packets_probe(void) __attribute__((weak));
+int packets_probe(void);    // packets.c: the network of the process machine
 int virtio_net_probe(void); // virtio_net.c: attaches the machine's virtio-net devices
 
 #endif

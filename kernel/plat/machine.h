@@ -13,26 +13,23 @@ struct plat_machine {
     void (*timer_set)(uint64_t deadline_ns); // NULL: by the local APIC
 };
 extern const struct plat_machine *plat_machine; // chosen at start
-extern const struct plat_machine machine_kvm, machine_pvh;
+extern const struct plat_machine machine_kvm, machine_pvh, machine_process;
 
 void pagetable_init(uint64_t pml4_pa);
 // A machine without page tables of its own (process): each change of the record is made known to
 // it. Runs of pages that have (map: get) a translation.
 struct plat_mirror {
     void (*map)(uint64_t va, uint64_t pa, uint64_t len, unsigned prot);
-    void (*protect)(uint64_t va, uint64_t len, unsigned prot);
-    void (*unmap)(uint64_t va, uint64_t len);
-    void (*settle)(void); // plat_map_done()
+    void (*change)(uint64_t va, uint64_t len, unsigned prot); // MIRROR_GONE: unmap
+    void (*settle)(void);                                     // plat_map_done()
 };
-#ifdef LITH_LINK // linked programs do not run on such a machine
-#define plat_mirror ((const struct plat_mirror *)NULL)
-#else
+#define MIRROR_GONE (~0u)
 extern const struct plat_mirror *plat_mirror; // NULL: the CPU reads the tables
-#endif
 struct lith_boot;
-// plat/process: sets plat_machine, and lets go of the monitor. Weak, and called through a pointer
-// only (it is out of reach of the code where it is not there): linked programs are without.
-void process_start(const struct lith_boot *boot) __attribute__((weak));
+extern struct lith_boot plat_boot; // what our monitor said, copied
+// plat/process: sets plat_machine, and lets go of the monitor.
+void process_start(void);
+void process_find_packets(void); // plat_info.packets
 // Rest of start-up, the same on all machines; never returns. kernel_main is core's.
 extern void kernel_main(void) __attribute__((noreturn));
 

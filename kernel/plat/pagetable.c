@@ -11,9 +11,7 @@
 static uint64_t (*page_alloc_fn)(void);
 static void (*page_free_fn)(uint64_t pa);
 static uint64_t pml4_pa;
-#ifndef LITH_LINK
 const struct plat_mirror *plat_mirror;
-#endif
 
 void pagetable_init(uint64_t pml4)
 {
@@ -96,6 +94,12 @@ static void flush_range(uint64_t va, uint64_t len)
         arch_flush_tlb_page(a);
 }
 
+static void mirror_change(uint64_t va, uint64_t end, unsigned prot)
+{
+    if (plat_mirror && va < end)
+        plat_mirror->change(va, end - va, prot);
+}
+
 static bool may_be_cached(uint64_t entry)
 {
     return entry & PTE_P;
@@ -130,13 +134,13 @@ void plat_map_done(void)
         plat_mirror->settle();
 }
 
-// Calls for each present last-level entry in the range; 512-page holes cost one look each. Returns
-// whether a TLB may hold any of them.
-static bool for_present(uint64_t va, uint64_t len, void (*fn)(uint64_t *e, uint64_t bits),
-                        uint64_t bits)
+// Each last-level entry in the range that has a translation becomes what `keep` leaves of it (0:
+// nothing is left, it is unmapped) with the bits of prot. 512-page holes cost one look each.
+static void change_range(uint64_t va, uint64_t len, uint64_t keep, unsigned prot)
 {
-    bool cached = false;
-    uint64_t end = va + len;
+    bool flush = false;
+    uint64_t end = va + len, bits = keep ? bits_of(prot) & ~keep : 0;
+    uint64_t run = va, run_end = va; // changed in one piece, and not made known yet
     for (uint64_t a = va; a < end;) {
         uint64_t *t = pa_to_va(pml4_pa), span = 1ull << 39;
         unsigned level;
@@ -158,54 +162,30 @@ static bool for_present(uint64_t va, uint64_t len, void (*fn)(uint64_t *e, uint6
         }
         uint64_t stop = MIN(end, ALIGN_DOWN(a, 0x200000ul) + 0x200000);
         for (uint64_t *e = &t[index_at(a, 0)]; a < stop; a += PAGE_SIZE, e++) {
-            if (*e & PTE_ADDR) {
-                cached |= may_be_cached(*e);
-                fn(e, bits);
+            if (!(*e & PTE_ADDR))
+                continue;
+            flush |= may_be_cached(*e);
+            *e = (*e & keep) | bits;
+            if (a != run_end) {
+                mirror_change(run, run_end, prot);
+                run = a;
             }
+            run_end = a + PAGE_SIZE;
         }
     }
-    return cached;
-}
-
-// The runs of what has a translation, for the mirror.
-static void mirror_runs(uint64_t va, uint64_t end, unsigned prot, bool unmap)
-{
-    for (va = plat_next_mapped(va, end); va < end; va = plat_next_mapped(va, end)) {
-        uint64_t run = va;
-        while (va < end && plat_query(va, NULL, NULL))
-            va += PAGE_SIZE;
-        if (unmap)
-            plat_mirror->unmap(run, va - run);
-        else
-            plat_mirror->protect(run, va - run, prot);
-    }
-}
-
-static void clear_entry(uint64_t *e, uint64_t bits)
-{
-    (void)bits;
-    *e = 0;
-}
-
-static void protect_entry(uint64_t *e, uint64_t bits)
-{
-    *e = (*e & (PTE_ADDR | PTE_A | PTE_D)) | (bits & ~(PTE_A | PTE_D));
+    mirror_change(run, run_end, prot);
+    if (flush && !plat_mirror)
+        flush_range(va, len);
 }
 
 void plat_unmap(uint64_t va, uint64_t len)
 {
-    if (plat_mirror)
-        mirror_runs(va, va + len, 0, true);
-    if (for_present(va, len, clear_entry, 0) && !plat_mirror)
-        flush_range(va, len);
+    change_range(va, len, 0, MIRROR_GONE);
 }
 
 void plat_protect(uint64_t va, uint64_t len, unsigned prot)
 {
-    if (plat_mirror)
-        mirror_runs(va, va + len, prot, false);
-    if (for_present(va, len, protect_entry, bits_of(prot)) && !plat_mirror)
-        flush_range(va, len);
+    change_range(va, len, PTE_ADDR | PTE_A | PTE_D, prot);
 }
 
 bool plat_query(uint64_t va, uint64_t *pa, unsigned *prot)

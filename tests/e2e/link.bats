@@ -361,4 +361,45 @@ END
     lith build -q -t hello ctx
     run -7 timeout 60 lith run hello
     [[ $output == *"hello from /hello"* ]]
+    run -7 timeout 60 lith run --platform process -m 1M ./hello a
+    [[ $output == *"hello from ./hello, 1 arguments"* ]]
+    run -7 timeout 60 lith run --platform process hello
+    [[ $output == *"hello from /hello"* ]]
+}
+
+@test "platform process: for an ordinary user, and in a user namespace without /dev/kvm" {
+    require_real
+    lith-cc -O2 hello.c -o hello -lm
+    if [ "$(id -u)" = 0 ]; then
+        chmod -R a+rX "$BATS_RUN_TMPDIR"
+        run -7 setpriv --reuid=65534 --regid=65534 --clear-groups timeout 60 lith run --platform process ./hello
+        [[ $output == *"hello from ./hello"* ]]
+    fi
+    unshare --user --map-root-user true 2>/dev/null || skip "no user namespaces here"
+    # auto takes it where there is no KVM
+    export LITH_QEMU=/bin/false
+    run -7 unshare --user --map-root-user --mount sh -c 'mount -t tmpfs none /dev && mknod /dev/null c 1 3 2>/dev/null
+        exec timeout 60 lith run ./hello'
+    [[ $output == *"hello from ./hello"* ]]
+}
+
+@test "a program of an older lith-cc, without the process machine: refused there" {
+    require_real
+    lith-cc hello.c -o hello
+    # its note says so (abi/boot.h, LITH_PROGRAM_PROCESS)
+    python3 - <<'END'
+import struct
+b = bytearray(open("hello", "rb").read())
+at = b.index(struct.pack("<III", 5, 8, 2) + b"Lith\0\0\0\0") + 20
+b[at + 4:at + 8] = struct.pack("<I", struct.unpack_from("<I", b, at + 4)[0] & ~4)
+open("old", "wb").write(b)
+END
+    chmod +x old
+    run lith run --platform process ./old
+    fails_with "linked by an older lith-cc"
+    # auto gives it to QEMU where there is no KVM
+    fake_qemu 'echo "exit 3" >&"$control"; sleep 0.1'
+    unshare --user --map-root-user true 2>/dev/null || skip "no user namespaces here"
+    run -3 unshare --user --map-root-user --mount sh -c 'mount -t tmpfs none /dev && : >/dev/null
+        exec timeout 60 lith run --net none ./old'
 }

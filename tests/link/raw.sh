@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: ISC
 # lith.h in instances: the API by its contract (raw/api.c), and examples/udp-echo against a client on the
-# host, on KVM, QEMU in ring 0 and QEMU in ring 3. Prints TAP.
+# host, on KVM, QEMU in ring 0 and ring 3, and as a process. Prints TAP.
 # shellcheck disable=SC2034
 export LITH_QEMU_ACCEL=${LITH_QEMU_ACCEL:-tcg}
-: "${LITH_PLATFORMS:=qemu qemu-ring3 kvm}" # linked programs do not run as processes
 . "$(dirname "$0")/../apps/lab.sh"
 RAW=$LAB_TOP/build/tests/link/raw
 CC=$LAB_TOP/build/bin/lith-cc

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: ISC
 // A hostile program for machine "process" (tests/process/hostile.sh). It makes system calls by raw
-// instructions that it writes itself, and finds the kernel's own call in memory and calls it with
-// whatever it likes. Runs in an instance; what the host does is the test.
-//   hostile raw              every number by a raw `syscall`: the kernel answers, none reaches the
-//   host hostile effects          raw calls that would leave something behind on the host hostile
-//   int80            a 32-bit call hostile call NR [ARG...] the kernel's call to the host hostile
+// instructions that it writes itself, and finds the kernel's own call in memory and jumps there
+// with whatever it likes. Runs in an instance; what the host does is the test.
+//
+//   raw              every number by a raw `syscall`: the kernel answers, none reaches the host
+//   effects          raw calls that would leave something behind on the host
+//   int80            a 32-bit call
+//   call NR [ARG...] the kernel's call to the host
 //   flip             writable, then executable memory: that is allowed
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,8 +16,8 @@
 
 typedef long (*raw_fn)(long nr, long a, long b, long c, long d, long e, long f);
 
-// Seven arguments as C passes them to a system call; `code` is the instruction.
-static raw_fn make_call(const char *code)
+// Seven arguments as C passes them to a system call; `code` makes it.
+static raw_fn make_call(const char *code, size_t len)
 {
     static const unsigned char head[] = {0x48, 0x89, 0xf8,              // mov %rdi,%rax
                                          0x48, 0x89, 0xf7,              // mov %rsi,%rdi
@@ -28,8 +30,8 @@ static raw_fn make_call(const char *code)
     if (p == MAP_FAILED)
         exit(2);
     memcpy(p, head, sizeof(head));
-    memcpy(p + sizeof(head), code, 2);
-    p[sizeof(head) + 2] = 0xc3;
+    memcpy(p + sizeof(head), code, len);
+    p[sizeof(head) + len] = 0xc3;
     if (mprotect(p, 4096, PROT_READ | PROT_EXEC) != 0)
         exit(2);
     raw_fn fn;
@@ -37,20 +39,25 @@ static raw_fn make_call(const char *code)
     return fn;
 }
 
-// The kernel's own function: its first bytes are those above, and the gate table says where its
-// text is.
+extern const unsigned char __lith_process_calls_start[] __attribute__((weak));
+
+// The kernel's own calls all end in the same instructions. Where: a linked program can name it, to
+// others the gate table says where the kernel's text is.
 static raw_fn find_call(void)
 {
-    static const unsigned char want[] = {0x48, 0x89, 0xf8, 0x48, 0x89, 0xf7, 0x48, 0x89, 0xd6,
-                                         0x48, 0x89, 0xca, 0x4d, 0x89, 0xc2, 0x4d, 0x89, 0xc8};
+    static const unsigned char want[] = {0x49, 0x89, 0xca, // mov %rcx,%r10
+                                         0x0f, 0x05, 0xc3};
+    unsigned char jump[] = {0x49, 0xbb, 0,   0, 0, 0, 0, 0, 0, 0, // mov $...,%r11
+                            0x41, 0xff, 0xe3};                    // jmp *%r11
     const unsigned char *volatile *table = (const unsigned char *volatile *)0x10000;
-    const unsigned char *at = table[0];
+    const unsigned char *at = __lith_process_calls_start;
+    if (!at)
+        at = table[0];
     for (long i = 0; i < 1 << 20; i++) {
         if (memcmp(at + i, want, sizeof(want)) == 0) {
-            raw_fn fn;
-            at += i;
-            memcpy(&fn, &at, sizeof(fn));
-            return fn;
+            const unsigned char *call = at + i + 3;
+            memcpy(jump + 2, &call, sizeof(call));
+            return make_call((const char *)jump, sizeof(jump));
         }
     }
     exit(2);
@@ -61,7 +68,7 @@ static int sweep(void)
     // Those that end, block or double this program when they work; and uretprobe and uprobe (335,
     // 336), which Linux lets pass every filter, and refuses by itself.
     static const int leave[] = {15, 23, 34, 56, 57, 58, 60, 128, 130, 231, 270, 271, 335, 336, 435};
-    raw_fn raw = make_call("\x0f\x05");
+    raw_fn raw = make_call("\x0f\x05", 2);
     int answered = 0;
     for (int high = 0; high < 2; high++) {
         for (int nr = 0; nr < 600; nr++) {
@@ -81,7 +88,7 @@ static int sweep(void)
 
 static int effects(void)
 {
-    raw_fn raw = make_call("\x0f\x05");
+    raw_fn raw = make_call("\x0f\x05", 2);
     long fd = raw(2, (long)"/tmp/lith-hostile-canary", 0102, 0666, 0, 0, 0);
     printf("open %ld\n", fd);
     printf("socket %ld\n", raw(41, 1, 1, 0, 0, 0, 0)); // a socket of the instance
@@ -101,12 +108,12 @@ int main(int argc, char **argv)
     if (!strcmp(argv[1], "effects"))
         return effects();
     if (!strcmp(argv[1], "int80")) {
-        make_call("\xcd\x80")(20, 0, 0, 0, 0, 0, 0);
+        make_call("\xcd\x80", 2)(20, 0, 0, 0, 0, 0, 0);
         printf("survived\n");
         return 0;
     }
     if (!strcmp(argv[1], "flip"))
-        return make_call("\x0f\x05")(39, 0, 0, 0, 0, 0, 0) > 0 ? 0 : 1;
+        return make_call("\x0f\x05", 2)(39, 0, 0, 0, 0, 0, 0) > 0 ? 0 : 1;
     long args[7] = {0};
     for (int i = 2; i < argc && i < 9; i++)
         args[i - 2] = (long)strtoull(argv[i], NULL, 0);

@@ -17,7 +17,8 @@ if ! build/bin/lith build -q -t hostile "$work/context" >"$work/build.log" 2>&1;
 fi
 exec 2>/dev/null # the shell has a line for each that is killed
 failed=0
-hostile() { timeout -k 5 60 build/bin/lith run --platform process --net none -m 32M hostile /hostile "$@" >"$work/log" 2>&1 </dev/null; }
+program=(hostile /hostile)
+hostile() { timeout -k 5 60 build/bin/lith run --platform process --net none -m 32M "${program[@]}" "$@" >"$work/log" 2>&1 </dev/null; }
 result() { # TEXT CONDITION-STATUS
     if [ "$2" = 0 ]; then
         echo "ok - $1"
@@ -52,14 +53,17 @@ hostile flip
 result "memory may become executable when it is not writable any more" $?
 
 # From the kernel's own place: every number but those of the table ends the process by SIGSYS.
-bad='' n=0
-for nr in $(seq 0 470) 512 1073741824 1073741833 4294967295; do
-    # Linux lets 335 and 336 (uretprobe, uprobe) pass every filter, and refuses them by itself.
-    case $nr in 335 | 336 | 1 | 9 | 10 | 11 | 15 | 223 | 231 | 271) continue ;; esac
-    hostile call "$nr"
-    [ $? = 159 ] || bad="$bad $nr"
-    n=$((n + 1))
-done
+every_number() {
+    bad='' n=0
+    for nr in $(seq 0 470) 512 1073741824 1073741833 4294967295; do
+        # Linux lets 335 and 336 (uretprobe, uprobe) pass every filter, and refuses them by itself.
+        case $nr in 335 | 336 | 1 | 9 | 10 | 11 | 15 | 223 | 231 | 271) continue ;; esac
+        hostile call "$nr"
+        [ $? = 159 ] || bad="$bad $nr"
+        n=$((n + 1))
+    done
+}
+every_number
 for nr in 335 336; do
     hostile call $nr
     ! grep -q 'returned [0-9]' "$work/log"
@@ -114,5 +118,22 @@ if command -v strace >/dev/null; then
     result "the others were trapped" $?
 else
     echo "ok - system calls that reached the host # SKIP no strace"
+fi
+
+# The same from a program that is linked with the kernel: there no `syscall` of its own leads anywhere.
+if build/bin/lith-cc -std=gnu11 -O1 tests/process/hostile.c -o "$work/hostile.linked" >"$work/log" 2>&1; then
+    program=("$work/hostile.linked")
+    ended "linked: a raw call is a fault" 139 raw
+    ended "linked: a 32-bit call, too" 139 int80
+    every_number
+    [ -z "$bad" ]
+    result "linked: $n numbers by the kernel's call: each ends the process${bad:+; not:$bad}" $?
+    ended "linked: mmap writable and executable" 159 call 9 $at 4096 7 0x11 "$ram" 0
+    ended "linked: mmap over the image" 159 call 9 0x7c0000000000 4096 5 0x11 "$ram" 0
+    ended "linked: mprotect to writable and executable" 159 call 10 0x780000000000 4096 7
+    ended "linked: write to descriptor 0" 159 call 1 0 0x780000000000 16
+    ended "linked: exit_group is the instance's end" 7 call 231 7
+else
+    result "a linked hostile program is built" 1
 fi
 exit $failed

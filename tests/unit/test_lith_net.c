@@ -60,6 +60,10 @@ void plat_find_devices(void)
 {
 }
 
+int packets_probe(void)
+{
+    return 0;
+}
 int virtio_net_probe(void)
 {
     return 0;

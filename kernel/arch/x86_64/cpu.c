@@ -8,6 +8,7 @@
 static struct cpu boot_cpu; // CPU 0
 unsigned arch_ring;
 uint32_t arch_ss; // the stack selector of this ring
+uintptr_t arch_syscall_entry;
 bool (*arch_page_fault_hook)(uint64_t, bool, bool, struct regs *, bool);
 void (*arch_user_exception_hook)(unsigned, uint64_t, uint64_t, struct regs *);
 void (*arch_syscall_hook)(struct regs *);
@@ -17,7 +18,7 @@ void (*arch_exit_hook)(struct regs *);
 // GCC's -fstack-protector reads this; set before the first protected function runs.
 uintptr_t __stack_chk_guard = 0x4c697468;
 
-extern const uint64_t arch_exc_stubs[32], arch_irq_stubs[16];
+extern const char irq_entry_start[];
 extern char df_stack_top[];
 extern void irq_spurious(void), ring0_page_fault(void), ring0_breakpoint(void),
     ring3_flush_site(void);
@@ -30,12 +31,16 @@ static bool have_fsgsbase, have_rdrand, have_rdseed, have_xsaveopt;
 // interrupt gate. Intel SDM volume 3, 6.14.1.
 #define GATE_TRAP      0xefull
 #define GATE_INTERRUPT 0xeeull
+#define EXC_STUB_SIZE  16 // entry.S
+#define EXC_STUBS      22
+#define IRQ_STUB_SIZE  8
 
-static void set_gates(unsigned vector, const uint64_t *targets, unsigned count, uint64_t kind)
+// `count` gates, whose targets lie `stride` apart.
+static void set_gates(unsigned vector, uintptr_t target, unsigned stride, unsigned count,
+                      uint64_t kind)
 {
     uint64_t *gate = (uint64_t *)(void *)arch_idt + 2 * vector;
-    for (; count; count--, gate += 2) {
-        uint64_t target = *targets++;
+    for (; count; count--, gate += 2, target += stride) {
         gate[0] = kind | (target & 0xffff) | (target & 0xffff0000) << 32;
         gate[1] = target >> 32;
     }
@@ -43,18 +48,17 @@ static void set_gates(unsigned vector, const uint64_t *targets, unsigned count, 
 
 static void set_gate(unsigned vector, void (*target)(void), uint64_t kind)
 {
-    uint64_t at = (uintptr_t)target;
-    set_gates(vector, &at, 1, kind);
+    set_gates(vector, (uintptr_t)target, 0, 1, kind);
 }
 
 void arch_tables_init(unsigned ring)
 {
     uint64_t kind = (uint64_t)(ring ? LITH_SEL_UCODE : LITH_SEL_KCODE) << 16 | GATE_TRAP << 40;
     static const uint8_t own_stack[] = {2, 8, 18}; // NMI, double fault, machine check: IST 3
-    set_gates(0, arch_exc_stubs, 32, kind | 2ull << 32);
+    set_gates(0, (uintptr_t)exc_entry_start, EXC_STUB_SIZE, EXC_STUBS, kind | 2ull << 32);
     for (unsigned i = 0; i < ARRAY_LEN(own_stack); i++)
-        set_gates(own_stack[i], &arch_exc_stubs[own_stack[i]], 1, kind | 3ull << 32);
-    set_gates(0x20, arch_irq_stubs, 16, kind | 1ull << 32);
+        ((uint8_t *)arch_idt)[16 * own_stack[i] + 4] = 3;
+    set_gates(0x20, (uintptr_t)irq_entry_start, IRQ_STUB_SIZE, 16, kind | 1ull << 32);
     if (ring) {
         // These two need one privileged instruction each. Interrupt gates: an interrupt's gate
         // leads to ring 3 and is #GP while a stub runs in ring 0. The stubs' own iretq sets IF

@@ -133,20 +133,24 @@ arch_return_user:
 .endm
 
 // --- interrupts: vectors 0x20 to 0x2f, each on IST 1 ---
-.macro IRQ n
-    .balign 16
-irq_\n:
-    FIX_SS 32
-    cmpb $0, %gs:CPU_INKERNEL
-    jne 1f
-    push $\n
-    jmp irq_user
-1:  lock btsq $\n, %gs:CPU_PENDING
-    iretq
-.endm
+    .global irq_entry_start
+    .balign 8
+irq_entry_start:
     .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
-    IRQ \n
+    .balign 8
+    push $\n
+    jmp irq_entry
     .endr
+irq_entry:                      // number, rip, cs, rflags, rsp, ss
+    FIX_SS 40
+    cmpb $0, %gs:CPU_INKERNEL
+    je irq_user
+    push %rcx
+    mov 8(%rsp), %ecx
+    lock bts %rcx, %gs:CPU_PENDING
+    pop %rcx
+    add $8, %rsp
+    iretq
 
 // QEMU's TCG leaves a null SS behind when a gate with an IST keeps the privilege level; CPUs leave SS
 // alone. In ring 3 the next iretq to a frame that recorded it would be #GP. Clobbers rcx.
@@ -228,12 +232,12 @@ irq_take:
 irq_spurious:
     iretq
 
-// --- exceptions: vectors 0 to 31, IST 2 ---
+// --- exceptions: vectors 0 to 21, IST 2 (no CPU of ours has those behind) ---
     .global exc_entry_start, exc_entry_end, exc_common
+    .balign 16
 exc_entry_start:
 .macro EXC n
     .balign 16
-exc_\n:
     .if (\n == 8) || (\n >= 10 && \n <= 14) || (\n == 17) || (\n == 21)
     .else
     push $0
@@ -241,7 +245,7 @@ exc_\n:
     push $\n
     jmp exc_common
 .endm
-    .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+    .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21
     EXC \n
     .endr
 
@@ -420,19 +424,6 @@ arch_user_cmpxchg32:
 2:  mov $-14, %eax
     ret
     FIXUP 1b 2b
-
-// --- tables of addresses ---
-    .section .data.rel.ro, "aw"
-    .balign 8
-    .global arch_exc_stubs, arch_irq_stubs
-arch_exc_stubs:
-    .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
-    .quad exc_\n
-    .endr
-arch_irq_stubs:
-    .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
-    .quad irq_\n
-    .endr
 
 // --- descriptor tables and stacks. The tables are filled by arch_tables_init, then read-only ---
     .section .bss.ro_after_init, "aw", @nobits

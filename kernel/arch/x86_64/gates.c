@@ -3,7 +3,7 @@
 #include "arch/x86_64/x86.h"
 #include "abi/gate.h"
 
-extern const char gate_heads_start[], entry_tail_low[], arch_gate_table[];
+extern const char gate_heads_start[], entry_tail_low[], arch_gate_table[], gate_jump[];
 
 // A program interrupted at the first instructions of a gate is put back to its own call, so that no
 // gate address is ever seen in a signal frame.
@@ -29,6 +29,7 @@ uint64_t arch_gates_init(long (*const *calls)(long, long, long, long, long, long
 {
     gate_calls = calls;
     arch_gate_fixup = leave_gate;
+    arch_syscall_entry = (uintptr_t)gate_jump;
     if (arch_ring == 0) {
         wrmsr(MSR_EFER, rdmsr(MSR_EFER) | 1); // SCE
         wrmsr(MSR_STAR, (uint64_t)LITH_SEL_KCODE << 32);

@@ -104,9 +104,9 @@ extern char boot_stack[], boot_stack_top[], panic_stack_top[];
 // entry.S: what a machine needs to know that makes a program enter the kernel itself.
 extern char entry_code_start[], entry_code_end[], irq_posted[], irq_stack_top[];
 // Where the process machine sends a signal on, as if the CPU had: exceptions (below exc_stack_top
-// vector, error, rip, cs, rflags, rsp, ss), and calls by `syscall`.
+// vector, error, rip, cs, rflags, rsp, ss), and calls by `syscall` where these are calls (else 0).
 extern char exc_entry_start[], exc_entry_end[], exc_common[], exc_stack_top[];
-extern void gate_jump(void);
+extern uintptr_t arch_syscall_entry;
 extern void (*arch_gate_fixup)(struct regs *r); // on the way out of an interrupt; NULL: no gates
 
 #endif

@@ -6,7 +6,7 @@
 #include "abi/boot.h"
 
 static volatile struct lith_shared *shared;
-static struct lith_boot boot; // our copy: the page it came in goes back to the free memory
+struct lith_boot plat_boot; // our copy: the page it came in goes back to the free memory
 
 static void kvm_console_write(const char *s, size_t n, int stream)
 {
@@ -94,8 +94,6 @@ static const struct plat_machine machine_kvm3 = {.console_write = kvm_console_wr
                                                  .take_signal = kvm_take_signal,
                                                  .timer_set = kvm_timer_set};
 
-static void (*const volatile start_as_process)(const struct lith_boot *) = process_start;
-
 static void add_ram(uint64_t start, uint64_t end)
 {
     if (start < end && plat_info.ram_count < PLAT_MEM_MAX)
@@ -106,55 +104,56 @@ __attribute__((no_stack_protector)) void plat_kvm_start(const struct lith_boot *
                                                         uint64_t entry_tsc)
 {
     extern char kernel_start[], kernel_end[];
-    boot = *from;
-    bool process = start_as_process && (boot.flags & LITH_BOOT_PROCESS);
+    plat_boot = *from;
+    bool process = plat_boot.flags & LITH_BOOT_PROCESS;
     if (!process)
-        arch_tables_init(boot.ring);
-    arch_cpu_start(boot.ring);
-    plat_machine = boot.ring ? &machine_kvm3 : &machine_kvm;
+        arch_tables_init(plat_boot.ring);
+    arch_cpu_start(plat_boot.ring);
+    plat_machine = plat_boot.ring ? &machine_kvm3 : &machine_kvm;
     plat_info.name = "kvm";
     if (process)
-        start_as_process(&boot);
-    plat_info.ring = boot.ring;
+        process_start();
+    plat_info.ring = plat_boot.ring;
     plat_info.kernel_base = (uintptr_t)kernel_start;
     plat_info.kernel_len = (uint64_t)(kernel_end - kernel_start);
-    plat_info.kernel_pa = boot.kernel_gpa;
+    plat_info.kernel_pa = plat_boot.kernel_gpa;
     plat_info.ram_zeroed = true; // the monitor gives fresh anonymous memory
-    plat_info.exec_tsc = boot.exec_tsc;
+    plat_info.exec_tsc = plat_boot.exec_tsc;
     plat_info.entry_tsc = entry_tsc;
-    if (boot.magic != LITH_BOOT_MAGIC || boot.version != LITH_BOOT_VERSION ||
-        boot.size < sizeof(boot)) {
+    if (plat_boot.magic != LITH_BOOT_MAGIC || plat_boot.version != LITH_BOOT_VERSION ||
+        plat_boot.size < sizeof(plat_boot)) {
         static const char text[] = "lith: this monitor speaks another version of the boot block\n";
         plat_console_write(text, sizeof(text) - 1, 2);
         plat_exit(125);
     }
-    shared = pa_to_va(boot.shared_gpa);
-    plat_info.ram_mark = pa_to_va(boot.shared_gpa + offsetof(struct lith_shared, ram_mark));
-    plat_stats = pa_to_va(boot.shared_gpa + LITH_STATS_GUEST_OFFSET);
+    shared = pa_to_va(plat_boot.shared_gpa);
+    plat_info.ram_mark = pa_to_va(plat_boot.shared_gpa + offsetof(struct lith_shared, ram_mark));
+    plat_stats = pa_to_va(plat_boot.shared_gpa + LITH_STATS_GUEST_OFFSET);
     plat_stats->size = sizeof(*plat_stats);
     plat_stats->version = LITH_STATS_GUEST_VERSION;
-    plat_info.config = pa_to_va(boot.config_gpa);
-    plat_info.config_room = boot.config_room;
-    memcpy(plat_info.entropy, boot.entropy, sizeof(boot.entropy));
-    plat_info.entropy_len = sizeof(boot.entropy);
-    memset(boot.entropy, 0, sizeof(boot.entropy));
-    for (unsigned i = 0; i < MIN(boot.mem_count, (uint32_t)LITH_BOOT_MEM_MAX); i++) {
-        const struct lith_mem *m = &boot.mem[i];
+    plat_info.config = pa_to_va(plat_boot.config_gpa);
+    plat_info.config_room = plat_boot.config_room;
+    memcpy(plat_info.entropy, plat_boot.entropy, sizeof(plat_boot.entropy));
+    plat_info.entropy_len = sizeof(plat_boot.entropy);
+    memset(plat_boot.entropy, 0, sizeof(plat_boot.entropy));
+    for (unsigned i = 0; i < MIN(plat_boot.mem_count, (uint32_t)LITH_BOOT_MEM_MAX); i++) {
+        const struct lith_mem *m = &plat_boot.mem[i];
         if (m->type == LITH_MEM_ROOT) {
             plat_info.root_pa = m->gpa;
             plat_info.root_len = m->len;
         } else if (m->type == LITH_MEM_RAM) {
             plat_info.ram_total += m->len;
             plat_info.ram_end = MAX(plat_info.ram_end, m->gpa + m->len);
-            add_ram(MAX(m->gpa, boot.free_gpa), m->gpa + m->len);
+            add_ram(MAX(m->gpa, plat_boot.free_gpa), m->gpa + m->len);
         }
     }
-    for (unsigned i = 0; i < MIN(boot.dev_count, (uint32_t)LITH_BOOT_DEV_MAX); i++)
+    for (unsigned i = 0; i < MIN(plat_boot.dev_count, (uint32_t)LITH_BOOT_DEV_MAX); i++)
         plat_info.dev[plat_info.dev_count++] =
-            (struct plat_dev){NULL, &boot.dev[i], boot.dev[i].irq_vector};
-    pagetable_init(boot.pml4_gpa);
-    clock_init(boot.tsc_khz ? boot.tsc_khz : 1000000, boot.exec_tsc ? boot.exec_tsc : entry_tsc,
-               boot.realtime_ns, boot.realtime_tsc);
+            (struct plat_dev){NULL, &plat_boot.dev[i], plat_boot.dev[i].irq_vector};
+    pagetable_init(plat_boot.pml4_gpa);
+    clock_init(plat_boot.tsc_khz ? plat_boot.tsc_khz : 1000000,
+               plat_boot.exec_tsc ? plat_boot.exec_tsc : entry_tsc, plat_boot.realtime_ns,
+               plat_boot.realtime_tsc);
     kernel_main();
 }
 

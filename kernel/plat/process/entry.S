@@ -4,30 +4,36 @@
 #define CPU_PENDING 32 // in struct cpu; signal.c asserts it
 
     .section .text.process, "ax"
-    .global process_calls_start, process_calls_end, host_call, process_restorer
+    .global process_calls_start, process_calls_end, process_restorer
     .global process_wait, process_wait_start, process_wait_end
 process_calls_start:
-// long host_call(long nr, a0, a1, a2, a3, a4, a5): the result as the host gives it, -errno.
-    .balign 16
+// The calls of process.h: arguments as C passes them.
+.macro HOST_CALL name, nr
+    .global \name
+\name:
+    mov $\nr, %eax
+    jmp host_call
+.endm
+    HOST_CALL host_write, 1
+    HOST_CALL host_mmap, 9
+    HOST_CALL host_mprotect, 10
+    HOST_CALL host_munmap, 11
+    HOST_CALL host_readv, 19
+    HOST_CALL host_writev, 20
+    HOST_CALL host_timer_settime, 223
+    HOST_CALL host_exit_group, 231
+    HOST_CALL host_ppoll, 271
 host_call:
-    mov %rdi, %rax
-    mov %rsi, %rdi
-    mov %rdx, %rsi
-    mov %rcx, %rdx
-    mov %r8, %r10
-    mov %r9, %r8
-    mov 8(%rsp), %r9
+    mov %rcx, %r10
     syscall
     ret
 // What signal handlers return to: rt_sigreturn.
-    .balign 16
 process_restorer:
     mov $15, %eax
     syscall
     ud2
 // long process_wait(fds, count, timeout): ppoll, unless something is pending. A signal that comes
 // between the look and the call would be slept over: process_signal() moves it behind the call.
-    .balign 16
 process_wait:
     xor %r10d, %r10d
 process_wait_start:
@@ -42,7 +48,6 @@ process_calls_end:
 
 // A signal, on its own stack: rdi number, rsi siginfo, rdx ucontext. One that comes before there is
 // a CPU block can only be noted.
-    .balign 16
     .global process_signal_entry
 process_signal_entry:
     rdgsbase %rax

@@ -8,9 +8,6 @@
 #include "plat/machine.h"
 #include "abi/boot.h"
 
-// entry.S
-long host_call(long nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
-               uint64_t a5);
 struct host_pollfd {
     int32_t fd;
     int16_t events, revents;
@@ -18,27 +15,27 @@ struct host_pollfd {
 struct host_timespec {
     int64_t sec, ns;
 };
+#define HOST_POLLIN  1
+#define HOST_POLLOUT 4
+
+// entry.S: the host's calls, with Linux's arguments and results (-errno).
+long host_write(int fd, const void *bytes, uint64_t len);
+long host_readv(int fd, const struct plat_iovec *iov, uint64_t count);
+long host_writev(int fd, const struct plat_iovec *iov, uint64_t count);
+long host_mmap(uint64_t va, uint64_t len, unsigned prot, int flags, int fd, uint64_t offset);
+long host_mprotect(uint64_t va, uint64_t len, unsigned prot);
+long host_munmap(uint64_t va, uint64_t len);
+long host_timer_settime(int id, int flags, const struct host_timespec value[2], void *old);
+long host_ppoll(struct host_pollfd *fds, uint64_t count, const struct host_timespec *timeout,
+                const void *mask);
+long host_exit_group(int status);
+// ppoll, but -EINTR when an interrupt is pending, or comes meanwhile.
 long process_wait(struct host_pollfd *fds, uint64_t count, const struct host_timespec *timeout);
 extern const char process_wait_start[], process_wait_end[];
 extern int process_early_signal;
 
-#define HOST_WRITE         1
-#define HOST_MMAP          9
-#define HOST_MPROTECT      10
-#define HOST_MUNMAP        11
-#define HOST_READV         19
-#define HOST_WRITEV        20
-#define HOST_PPOLL         271
-#define HOST_TIMER_SETTIME 223
-#define HOST_EXIT_GROUP    231
-
-#define HOST_POLLIN  1
-#define HOST_POLLOUT 4
-
-extern struct lith_process process_files;
-
 // space.c: the host's mappings follow the page tables.
-void space_start(const struct lith_boot *boot);
+void space_start(void);
 // A fault at addr: true if a mapping that was only noted was made, and it is worth another try.
 bool space_settle(uint64_t addr);
 

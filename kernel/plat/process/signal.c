@@ -58,7 +58,7 @@ static void outside(int sig)
         plat_exit(EXIT_KILLED);
     first_ns = now + 1;
     outside_signal = sig;
-    process_timer(process_files.grace_id, GRACE_NS);
+    process_timer(plat_boot.process.grace_id, GRACE_NS);
 }
 
 int signal_take(void)
@@ -74,10 +74,9 @@ int signal_take(void)
 // Where the interrupt is noticed without help: kernel code runs, or is about to.
 static bool enters_kernel(const struct host_context *c)
 {
+    // Between these two lies no code that leaves the kernel on this machine.
     return this_cpu()->in_kernel ||
-           (c->rip >= (uintptr_t)exc_entry_start && c->rip < (uintptr_t)exc_entry_end) ||
-           c->rip == (uintptr_t)exc_common ||
-           (c->rip >= (uintptr_t)irq_posted && c->rip < (uintptr_t)irq_posted + 12);
+           (c->rip >= (uintptr_t)irq_posted && c->rip < (uintptr_t)exc_entry_end);
 }
 
 static struct exception_frame *frame_below(const char *stack_top)
@@ -139,15 +138,15 @@ void process_signal(int sig, const struct host_siginfo *info, struct host_contex
         return;
     case SIG_SYS:
         plat_stats->signals_syscall++;
-        // A `syscall` that the rewriter did not find (the host's filter sends it here). Not a call
-        // of this architecture: int 0x80 is a fault on our other machines.
-        if (info->arch != ARCH_X86_64 || this_cpu()->in_kernel) {
+        // A `syscall` that the rewriter did not find (the host's filter sends it here). A fault as
+        // on our other machines: int 0x80, and any in a program that is linked with the kernel.
+        if (info->arch != ARCH_X86_64 || this_cpu()->in_kernel || !arch_syscall_entry) {
             exception(c, 13, 0);
             return;
         }
         c->rcx = c->rip;
         c->r11 = c->rflags;
-        c->rip = (uintptr_t)gate_jump;
+        c->rip = arch_syscall_entry;
         return;
     default:
         plat_stats->signals_fault++;

@@ -5,12 +5,11 @@
 // latest when somebody touches it (space_settle).
 #include "plat/process/process.h"
 
-#define HOST_PROT_READ   1u
-#define HOST_PROT_WRITE  2u
-#define HOST_PROT_EXEC   4u
-#define HOST_MAP_SHARED  1u
-#define HOST_MAP_FIXED   0x10u
+#define HOST_MAP_SHARED  1
+#define HOST_MAP_FIXED   0x10
+#define HOST_PROT_ALL    7u
 #define HOST_ADDRESS_END 0x7ffffffff000ull
+compile_assert(protections_are_the_hosts, PLAT_READ == 1 && PLAT_WRITE == 2 && PLAT_EXEC == 4);
 
 static struct run {
     uint64_t va, pa, len;
@@ -18,38 +17,33 @@ static struct run {
 } noted; // len 0: nothing
 static uint64_t root_pa, root_end;
 
-static void refused(const char *what, long error)
+// The result of a call that changes the address space. The instance cannot go on without.
+static void need(long result)
 {
-    static const char text[] = "lith: the host refuses to change the address space: ";
+    static const char text[] = "lith: the host refuses to change the address space",
+                      full[] = " (no memory, or more pieces than its vm.max_map_count)\n",
+                      other[] = " (noexec?)\n";
+    if (result >= 0)
+        return;
     plat_console_write(text, sizeof(text) - 1, 2);
-    plat_console_write(what, strlen(what), 2);
-    if (error == -12)
-        what = " (no memory, or more pieces than its vm.max_map_count)\n";
+    if (result == -12)
+        plat_console_write(full, sizeof(full) - 1, 2);
     else
-        what = "\n";
-    plat_console_write(what, strlen(what), 2);
+        plat_console_write(other, sizeof(other) - 1, 2);
     plat_exit(134);
-}
-
-static uint64_t host_prot(unsigned prot)
-{
-    return (prot & PLAT_READ ? HOST_PROT_READ : 0) | (prot & PLAT_WRITE ? HOST_PROT_WRITE : 0) |
-           (prot & PLAT_EXEC ? HOST_PROT_EXEC : 0);
 }
 
 static void tell(void)
 {
+    const struct lith_process *p = &plat_boot.process;
     struct run r = noted;
     noted.len = 0;
     if (!r.len)
         return;
     plat_stats->host_mmap++;
     bool root = r.pa >= root_pa && r.pa < root_end;
-    long rc = host_call(HOST_MMAP, r.va, r.len, host_prot(r.prot), HOST_MAP_SHARED | HOST_MAP_FIXED,
-                        (uint64_t)(root ? process_files.root_fd : process_files.ram_fd),
-                        root ? r.pa - root_pa : r.pa);
-    if (rc < 0)
-        refused("mmap", rc);
+    need(host_mmap(r.va, r.len, r.prot & HOST_PROT_ALL, HOST_MAP_SHARED | HOST_MAP_FIXED,
+                   root ? p->root_fd : p->ram_fd, root ? r.pa - root_pa : r.pa));
 }
 
 static void space_map(uint64_t va, uint64_t pa, uint64_t len, unsigned prot)
@@ -66,22 +60,14 @@ static void space_map(uint64_t va, uint64_t pa, uint64_t len, unsigned prot)
         tell();
 }
 
-static void space_protect(uint64_t va, uint64_t len, unsigned prot)
+static void space_change(uint64_t va, uint64_t len, unsigned prot)
 {
     tell();
-    plat_stats->host_mprotect++;
-    long rc = host_call(HOST_MPROTECT, va, len, host_prot(prot), 0, 0, 0);
-    if (rc < 0)
-        refused("mprotect", rc);
-}
-
-static void space_unmap(uint64_t va, uint64_t len)
-{
-    tell();
-    plat_stats->host_munmap++;
-    long rc = host_call(HOST_MUNMAP, va, len, 0, 0, 0, 0);
-    if (rc < 0)
-        refused("munmap", rc);
+    if (prot == MIRROR_GONE)
+        plat_stats->host_munmap++;
+    else
+        plat_stats->host_mprotect++;
+    need(prot == MIRROR_GONE ? host_munmap(va, len) : host_mprotect(va, len, prot & HOST_PROT_ALL));
 }
 
 bool space_settle(uint64_t addr)
@@ -95,15 +81,15 @@ bool space_settle(uint64_t addr)
 static void unmap_between(uint64_t start, uint64_t end)
 {
     if (start < end)
-        host_call(HOST_MUNMAP, start, end - start, 0, 0, 0, 0);
+        host_munmap(start, end - start);
 }
 
-void space_start(const struct lith_boot *boot)
+void space_start(void)
 {
-    static const struct plat_mirror mirror = {space_map, space_protect, space_unmap, tell};
+    static const struct plat_mirror mirror = {space_map, space_change, tell};
     uint64_t direct_end = 0;
-    for (unsigned i = 0; i < MIN(boot->mem_count, (uint32_t)LITH_BOOT_MEM_MAX); i++) {
-        const struct lith_mem *m = &boot->mem[i];
+    for (unsigned i = 0; i < MIN(plat_boot.mem_count, (uint32_t)LITH_BOOT_MEM_MAX); i++) {
+        const struct lith_mem *m = &plat_boot.mem[i];
         direct_end = MAX(direct_end, LITH_DIRECT_BASE + ALIGN_UP(m->gpa + m->len, PAGE_SIZE));
         if (m->type == LITH_MEM_ROOT) {
             root_pa = m->gpa;
@@ -112,7 +98,7 @@ void space_start(const struct lith_boot *boot)
     }
     // The monitor goes: its text, stack, environment, and the host's vDSO.
     unmap_between(LITH_LOW_GUARD_END, LITH_DIRECT_BASE);
-    unmap_between(direct_end, boot->kernel_base);
-    unmap_between(boot->kernel_base + boot->kernel_len, HOST_ADDRESS_END);
+    unmap_between(direct_end, plat_boot.kernel_base);
+    unmap_between(plat_boot.kernel_base + plat_boot.kernel_len, HOST_ADDRESS_END);
     plat_mirror = &mirror;
 }

@@ -181,4 +181,6 @@ void plat_find_devices(void)
 {
     if (plat_machine == &machine_pvh)
         find_mmio();
+    else if (plat_machine == &machine_process)
+        process_find_packets();
 }
