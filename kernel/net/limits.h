@@ -58,10 +58,10 @@
 #define TCP_DEFAULT_MSS    536u   // RFC 9293 section 3.7.1
 #define TCP_MIN_MSS        88u    // smaller offers are an attack on packet rates (CVE-2019-11479)
 #define TCP_GSO_MAX        65000u // bytes of payload in one segment to a device with segmentation offload
-#define TCP_LATE_MAX       16384u   // what waits for the next poll (NETDEV_LATE) is less than this
+#define TCP_LATE_MAX       16384u // what waits for the next poll (NETDEV_LATE) is less than this
 #define TCP_LATE_NS        (2 * NSEC_PER_MSEC) // ... and waits so long at most
-#define TCP_RTO_INIT_US    1000000u // RFC 6298 section 2.1
-#define TCP_RTO_MIN_US     200000u  // as Linux; RFC 6298's 1 s starves short flows
+#define TCP_RTO_INIT_US    1000000u            // RFC 6298 section 2.1
+#define TCP_RTO_MIN_US     200000u             // as Linux; RFC 6298's 1 s starves short flows
 #define TCP_RTO_MAX_US     120000000u
 #define TCP_DELACK_NS      (40 * NSEC_PER_MSEC)  // RFC 9293 section 3.8.6.3: below 500 ms
 #define TCP_CORK_NS        (200 * NSEC_PER_MSEC) // tcp(7), TCP_CORK

@@ -24,7 +24,7 @@ extern bool (*shim_block_hook)(uint64_t deadline_ns);
 // Moves the clock to `ns`, running due timers in order and queued work.
 void shim_advance_to(uint64_t ns);
 extern uint64_t shim_poll_by; // the last sched_poll_by()
-bool shim_poll(void); // runs all pollers and queued work until none makes progress
+bool shim_poll(void);         // runs all pollers and queued work until none makes progress
 
 // shim_mm.c
 extern uint64_t shim_pages_live; // pages allocated and not freed
