@@ -19,8 +19,36 @@ bool sched_in_callback;
 void (*sched_user_work_hook)(struct regs *r);
 void (*sched_signal_hook)(int sig);
 
+// Polling for a while before sleeping pays where work comes that soon. Where it does not (what
+// brings the work may want this very CPU) it only takes time from others: then it is tried now and
+// then. True: ask the pollers again at once.
+static bool spin(bool found, bool over)
+{
+    static unsigned success = SPIN_SCALE; // of SPIN_SCALE: how often it has found work lately
+    static unsigned left_out;
+    static bool spinning;
+
+    if (!over && last_work_ns && plat_clock_ns() - last_work_ns < IDLE_SPIN_NS) {
+        if (!spinning && success < SPIN_SUCCESS_MIN && ++left_out < SPIN_TRY_EACH)
+            return false;
+        left_out = 0;
+        spinning = true;
+        __builtin_ia32_pause();
+        return true;
+    }
+    if (spinning) {
+        spinning = false;
+        success -= success / 16;
+        if (found)
+            success += SPIN_SCALE / 16;
+    }
+    return false;
+}
+static bool (*spin_hook)(bool found, bool over); // only where there are pollers
+
 void sched_add_poller(struct poller *p)
 {
+    spin_hook = spin;
     list_add_tail(&p->link, &pollers);
     if (!p->vectors)
         pollers_without_vector = true;
@@ -119,15 +147,11 @@ void sched_poll_by(uint64_t deadline_ns)
 // One round of having nothing to run: returns when something may have changed.
 void sched_idle_once(void)
 {
-    uint64_t now, deadline;
+    uint64_t deadline;
+    bool found = sched_run_due(true), over = found || sched_runnable();
 
-    if (sched_run_due(true) || sched_runnable())
+    if ((spin_hook && spin_hook(found, over)) || over)
         return;
-    now = plat_clock_ns();
-    if (last_work_ns && now - last_work_ns < IDLE_SPIN_NS) {
-        __builtin_ia32_pause();
-        return;
-    }
     deadline = timer_next();
     plat_stats->idle_waits++;
     plat_wait(deadline);

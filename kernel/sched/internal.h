@@ -18,7 +18,10 @@
 // A sleeper is owed at most this much when it wakes.
 #define SLEEPER_CREDIT_NS (5 * NSEC_PER_MSEC)
 // After a poller had work, spin this long before sleeping: a wake-up costs 20 to 30 us.
-#define IDLE_SPIN_NS (50 * NSEC_PER_USEC)
+#define IDLE_SPIN_NS     (50 * NSEC_PER_USEC)
+#define SPIN_SCALE       256u
+#define SPIN_SUCCESS_MIN (SPIN_SCALE / 4) // rarer: it spins only each so many times:
+#define SPIN_TRY_EACH    16u
 // While threads are runnable, pollers run at least this often at switches.
 #define POLL_INTERVAL_NS (20 * NSEC_PER_USEC)
 // Rounds of polling on one way out of the kernel, and how long a program then runs before the next.
