@@ -10,6 +10,7 @@ CFLAGS_COMMON := -std=gnu11 -g -MMD -MP -I. $(CFLAGS_WARN)
 include tools/kernel.mk
 include tools/host.mk
 include tools/libc.mk
+include tools/cxx.mk
 include tools/monitor.mk
 include tools/tests.mk
 include tools/link-tests.mk
@@ -26,6 +27,7 @@ help:
 	@echo "make            build everything into build/"
 	@echo "make demo       set up, build, and serve a page from Debian's nginx in a unikernel"
 	@echo "                (KEEP=1 leaves it running, PORT=N takes another port than 8080)"
+	@echo "make cxx        the C++ library of link mode (lith-c++); fetches 83 MB"
 	@echo "make examples   programs of link mode: hello, http, lua, sqlite, redis (examples/README.md)"
 	@echo "make check      set up, build, and run all tests"
 	@echo "make deps       install the Debian packages that build, tests and demo need"

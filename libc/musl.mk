@@ -23,6 +23,7 @@ obj/src/$(1).o: $(lith)/libc/$(2) $(IMPH)
 endef
 own_warnings = -Wall -Wextra -Wno-unused-parameter -Wno-unused-value -Werror # musl's headers have such
 $(eval $(call replaced,env/__libc_start_main,start.c,$(own_warnings)))
+$(eval $(call replaced,ldso/dl_iterate_phdr,dl_iterate_phdr.c,$(own_warnings)))
 $(eval $(call replaced,process/x86_64/vfork,vfork.S))
 $(eval $(call replaced,signal/x86_64/restore,restore.S))
 $(eval $(call replaced,thread/__syscall_cp,syscall_cp.c,$(own_warnings)))

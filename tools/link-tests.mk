@@ -6,7 +6,7 @@ LINK_LIBC_CFLAGS := -std=gnu11 -O2 -g -MMD -MP $(CFLAGS_WARN) -fPIE -ffunction-s
     -nostdinc -isystem $(B)/lib/include -isystem $(shell $(CC) -print-file-name=include)
 .PHONY: link-tests
 .SECONDARY: $(LINK_LIBC_PROGRAMS:%=$(LINK_TESTS_DIR)/%.o)
-link-tests: $(LINK_LIBC_PROGRAMS:%=$(LINK_TESTS_DIR)/%)
+link-tests: cxx $(LINK_LIBC_PROGRAMS:%=$(LINK_TESTS_DIR)/%)
 $(LINK_TESTS_DIR)/%: $(LINK_TESTS_DIR)/%.o $(LINK_LIBC_HOST) $(B)/lib/libc.a
 	ld.lld -pie --no-dynamic-linker -Bsymbolic --gc-sections -z start-stop-gc -z noexecstack -z relro \
 	    -o $@ $(LINK_LIBC_HOST) $< $(B)/lib/libc.a $(shell $(CC) -print-libgcc-file-name)
