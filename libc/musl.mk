@@ -16,6 +16,13 @@ MALLOC_DIR = mallocng
 # Every object is made again when these change.
 IMPH += config.mak $(lith)/libc/musl.mk $(lith)/libc/arch/syscall_arch.h $(gen)/gates.inc
 
+# What calls the program back, once more with unwind tables: for libstdc++.a (tools/cxx.mk), so that exceptions
+# pass through. C programs do without the tables.
+CALL_BACK = obj/src/stdlib/qsort.lo obj/src/stdlib/qsort_nr.lo obj/src/stdlib/bsearch.lo
+$(CALL_BACK): CFLAGS_ALL += -fasynchronous-unwind-tables
+call_back: $(CALL_BACK)
+.PHONY: call_back
+
 # Our file for musl's object of this name.
 define replaced
 obj/src/$(1).o: $(lith)/libc/$(2) $(IMPH)

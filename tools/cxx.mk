@@ -53,8 +53,17 @@ $(CXX_EH_OBJS): $(CXX_DIR)/libgcc/gthr-default.h | all
 $(B)/lib/libgcc_eh.a: $(CXX_EH_OBJS)
 	@rm -f $@
 	@ar rcs $@ $(CXX_EH_OBJS)
+# Of the libc, with unwind tables: what calls the program back, and pthread_once of our own.
+CXX_LIBC_OBJS := $(CXX_DIR)/libc/once.o
+$(CXX_LIBC_OBJS): libc/once.cc libc/musl.mk $(MUSL_SRC)/.unpacked | all
+	@mkdir -p $(@D)
+	@+$(MAKE) -s --no-print-directory -C $(MUSL_DIR) -f musl-$(MUSL_VERSION)/Makefile call_back
+	@cp $(MUSL_DIR)/obj/src/stdlib/qsort.lo $(@D)/qsort.o
+	@cp $(MUSL_DIR)/obj/src/stdlib/qsort_nr.lo $(@D)/qsort_nr.o
+	@cp $(MUSL_DIR)/obj/src/stdlib/bsearch.lo $(@D)/bsearch.o
+	@$(B)/bin/lith-cc -O2 -std=c++17 -nostdinc++ -fno-rtti -Wall -Wextra -Werror -c $< -o $@
 # The makefiles find gcc's thread model beside their folder, as in a build of the whole of gcc.
-$(B)/lib/libstdc++.a: $(CXX_SRC)/.unpacked $(CXX_DIR)/libgcc/gthr-default.h $(MUSL_SRC)/.unpacked | all $(B)/lib/libgcc_eh.a
+$(CXX_DIR)/.installed: $(CXX_SRC)/.unpacked $(CXX_DIR)/libgcc/gthr-default.h $(MUSL_SRC)/.unpacked | all
 	@command -v g++ >/dev/null || { echo "cxx: g++ is not installed (make deps)" >&2; exit 1; }
 	@echo "libstdc++ $(GCC_VERSION): configuring and compiling (log: $(CXX_DIR)/log)"
 	@rm -rf $(CXX_DIR)/build $(CXX_DIR)/install
@@ -62,9 +71,13 @@ $(B)/lib/libstdc++.a: $(CXX_SRC)/.unpacked $(CXX_DIR)/libgcc/gthr-default.h $(MU
 	@{ (cd $(CXX_DIR)/build && env -u LITH_LIB ../gcc-$(GCC_VERSION)/libstdc++-v3/configure $(CXX_CONFIGURE)) && \
 	    $(CXX_MAKE) -j$(shell nproc) && $(CXX_MAKE) install DESTDIR=$(abspath $(CXX_DIR))/install; } \
 	    >$(CXX_DIR)/log 2>&1 || { tail -n 20 $(CXX_DIR)/log; exit 1; }
-	@rm -rf $(B)/lib/include/c++
+	@rm -rf $(CXX_DIR)/build
+	@touch $@
+# The archive comes last: with it the driver takes the library for complete.
+$(B)/lib/libstdc++.a: $(CXX_DIR)/.installed $(CXX_LIBC_OBJS) $(B)/lib/libgcc_eh.a
+	@rm -rf $@ $(B)/lib/include/c++
 	@cp -r $(CXX_DIR)/install/include $(B)/lib/include/c++
-	@find $(CXX_DIR)/install -name 'libs*c++*.a' ! -name 'libstdc++.a' -exec cp {} $(B)/lib \;
+	@find $(CXX_DIR)/install \( -name 'libsupc++.a' -o -name 'libstdc++fs.a' \) -exec cp {} $(B)/lib \;
 	@find $(CXX_DIR)/install -name 'libstdc++.a' -exec cp {} $@.new \;
+	@ar rs $@.new $(CXX_DIR)/libc/*.o
 	@mv $@.new $@
-	@rm -rf $(CXX_DIR)/build $(CXX_DIR)/install
