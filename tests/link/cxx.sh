@@ -11,6 +11,7 @@ TOO_MUCH=0x800000000000 # bytes: more than the addresses of a program
 
 images() {
     local n
+    [ -e "$CXX/exceptions" ] || { not_ok "its programs are made: make link-tests examples"; return 1; }
     for n in exceptions containers streams threads files start memory; do lab_need "$CXX/$n" "$CXX/$n.native"; done
     lab_need "$CXX/jsoncpp" "$CXX/lzip.native/lzip" "$EX/lzip/lzip" "$EX/hello-c++/hello-c++"
     mkdir -p "$CXX/lzip"
