@@ -28,7 +28,7 @@ help:
 	@echo "make demo       set up, build, and serve a page from Debian's nginx in a unikernel"
 	@echo "                (KEEP=1 leaves it running, PORT=N takes another port than 8080)"
 	@echo "make cxx        the C++ library of link mode (lith-c++); fetches 83 MB"
-	@echo "make examples   programs of link mode: hello, http, lua, sqlite, redis (examples/README.md)"
+	@echo "make examples   programs of link mode: hello, http, lua, sqlite, redis, lzip (examples/README.md)"
 	@echo "make check      set up, build, and run all tests"
 	@echo "make deps       install the Debian packages that build, tests and demo need"
 	@echo "make bench      everything beside native Linux (needs root); make bench-quick: below 3 minutes"
