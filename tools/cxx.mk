@@ -25,11 +25,11 @@ CXX_MAKE = env -u MAKEFLAGS -u MFLAGS -u LITH_LIB $(firstword $(MAKE)) -s -C $(C
 
 .PHONY: cxx
 cxx: $(B)/lib/libstdc++.a $(B)/lib/libgcc_eh.a
-$(GCC_DEB):
-	@echo "libstdc++ $(GCC_VERSION): fetching Debian's $(GCC_PACKAGE)"
-	@mkdir -p $(@D)
-	@tools/fetch-package.sh $(GCC_PACKAGE) $(GCC_PACKAGE_VERSION) $(GCC_SHA256) $@
-$(CXX_SRC)/.unpacked: tools/cxx.mk | $(GCC_DEB)
+# The script fetches nothing when the file is there and is the right one.
+$(CXX_SRC)/.unpacked: tools/cxx.mk
+	@mkdir -p $(dir $(GCC_DEB)) $(CXX_DIR)
+	@[ -e $(GCC_DEB) ] || echo "libstdc++ $(GCC_VERSION): fetching Debian's $(GCC_PACKAGE), 83 MB"
+	@tools/fetch-package.sh $(GCC_PACKAGE) $(GCC_PACKAGE_VERSION) $(GCC_SHA256) $(GCC_DEB)
 	@rm -rf $(CXX_SRC)
 	@mkdir -p $(CXX_SRC)
 	@dpkg-deb --fsys-tarfile $(GCC_DEB) 2>/dev/null | tar -xO ./usr/src/gcc-12/gcc-$(GCC_VERSION)-dfsg.tar.xz | \
