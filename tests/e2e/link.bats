@@ -298,6 +298,31 @@ caught
 END
 }
 
+@test "exceptions through C: with -fexceptions; without, the program is terminated" {
+    require_cxx
+    echo 'int call(int (*f)(int), int x); int call(int (*f)(int), int x) { return f(x) + 1; }' >call.c
+    cat >main.cc <<'END'
+#include <cstdio>
+extern "C" int call(int (*f)(int), int x);
+int main()
+{
+    try {
+        call([](int x) -> int { throw x; }, 7);
+    } catch (int x) {
+        std::printf("caught %d\n", x);
+    }
+}
+END
+    lith-cc -O2 -fexceptions -c call.c
+    lith-c++ main.cc call.o -o main
+    run -0 timeout 60 lith run --net none ./main
+    [ "$output" = "caught 7" ]
+    lith-cc -O2 -c call.c
+    lith-c++ main.cc call.o -o main
+    run -134 timeout 60 lith run --net none ./main
+    [[ $output == *"terminate called after throwing an instance of 'int'"* ]]
+}
+
 @test "C++ by cmake" {
     require_cxx
     command -v cmake >/dev/null || skip "cmake is not installed"
