@@ -124,27 +124,66 @@ int run(const struct options *o, struct list *argv, const char *errors)
     return WEXITSTATUS(status);
 }
 
-// Becomes gcc, with the whole command line. Its name in messages stays ours.
-static _Noreturn void exec_gcc(struct options *o, bool flags)
+// gcc's whole command line for what it does without us. `only`: of all sources this one, or NULL.
+static void gcc_words(const struct options *o, bool any_cxx, const char *only, struct list *argv)
+{
+    list_add_all(argv,
+                 (const char *const[]){gcc_name(), "-ffunction-sections", "-fdata-sections", NULL});
+    for (size_t i = 0; i < o->gcc.n; i++) {
+        bool other = false; // another source: the list has the items' own words
+        for (size_t k = 0; only && k < o->item_count; k++)
+            other |= o->items[k].kind == ITEM_SOURCE && o->items[k].word == o->gcc.v[i];
+        if (!other || o->gcc.v[i] == only)
+            list_add(argv, o->gcc.v[i]);
+    }
+    compile_flags(o, any_cxx, argv);
+}
+
+static _Noreturn void exec_gcc(const struct options *o, struct list *argv)
+{
+    list_add(argv, NULL);
+    argv->n--;
+    if (o->verbose && o->has_inputs)
+        print_command(argv);
+    execvp(gcc_name(), (char **)(uintptr_t)argv->v);
+    die("cannot run %s: %s (apt-get install %s)", gcc_name(), strerror(errno), cxx ? "g++" : "gcc");
+}
+
+// Questions (--version, -v, -print-..., --help), and gcc's own complaint. The name in messages is
+// ours.
+static _Noreturn void ask_gcc(const struct options *o)
 {
     struct list argv = {0};
-    list_add(&argv, flags ? gcc_name() : driver_name());
-    if (flags)
-        list_add_all(&argv, (const char *const[]){"-ffunction-sections", "-fdata-sections", NULL});
+    list_add(&argv, driver_name());
     for (size_t i = 0; i < o->gcc.n; i++)
         list_add(&argv, o->gcc.v[i]);
-    if (flags) {
-        bool any_cxx = false;
-        for (size_t i = 0; i < o->item_count; i++)
-            any_cxx |= o->items[i].kind == ITEM_SOURCE && source_is_cxx(&o->items[i]);
-        compile_flags(o, any_cxx, &argv);
+    exec_gcc(o, &argv);
+}
+
+// -c and its kind: gcc takes our place, but where C and C++ are mixed, whose folders of headers
+// differ.
+static int compile_only(const struct options *o)
+{
+    struct list argv = {0};
+    size_t sources = 0, with_cxx = 0;
+    int status = 0;
+    for (size_t i = 0; i < o->item_count; i++)
+        if (o->items[i].kind == ITEM_SOURCE) {
+            sources++;
+            with_cxx += source_is_cxx(&o->items[i]);
+        }
+    if (with_cxx == 0 || with_cxx == sources) {
+        gcc_words(o, with_cxx > 0, NULL, &argv);
+        exec_gcc(o, &argv);
     }
-    list_add(&argv, NULL);
-    argv.n--;
-    if (o->verbose && flags)
-        print_command(&argv);
-    execvp(gcc_name(), (char **)(uintptr_t)argv.v);
-    die("cannot run %s: %s (apt-get install %s)", gcc_name(), strerror(errno), cxx ? "g++" : "gcc");
+    for (size_t i = 0; i < o->item_count; i++) {
+        if (o->items[i].kind != ITEM_SOURCE)
+            continue;
+        argv.n = 0;
+        gcc_words(o, source_is_cxx(&o->items[i]), o->items[i].word, &argv);
+        status |= run(o, &argv, NULL);
+    }
+    return status ? 1 : 0;
 }
 
 static void note_signal(int number)
@@ -223,8 +262,8 @@ int main(int argc, char *argv[])
     if (o.linker_asks)
         return ask_linker(&o);
     if (!o.has_inputs)
-        exec_gcc(&o, false); // --version, -v, -print-..., --help, and its own complaint
+        ask_gcc(&o);
     if (o.compile_only)
-        exec_gcc(&o, true);
+        return compile_only(&o);
     return compile_and_link(&o);
 }

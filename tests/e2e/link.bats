@@ -277,6 +277,10 @@ END
     lith-cc -c twice.c
     run -0 lith-c++ main.cc twice.o asm.s -o mixed
     run -0 lith-c++ -x c twice.c -x none main.cc -o languages
+    echo '#include <stdatomic.h>' >atomic.c
+    echo 'atomic_int n; int twice(int x) { return 2 * x; }' >>atomic.c
+    run -0 lith-cc -Wall -Werror -c atomic.c main.cc
+    [ -s atomic.o ] && [ -s main.o ]
     run -0 lith-c++ -r hello.o twice.o -o both.o
     run -0 lith-c++ both.o -o partial
     run -0 lith-c++ -MM hello.cc
