@@ -10,6 +10,7 @@ CFLAGS_COMMON := -std=gnu11 -g -MMD -MP -I. $(CFLAGS_WARN)
 include tools/kernel.mk
 include tools/host.mk
 include tools/libc.mk
+include tools/cxx.mk
 include tools/monitor.mk
 include tools/tests.mk
 include tools/link-tests.mk
@@ -26,7 +27,8 @@ help:
 	@echo "make            build everything into build/"
 	@echo "make demo       set up, build, and serve a page from Debian's nginx in a unikernel"
 	@echo "                (KEEP=1 leaves it running, PORT=N takes another port than 8080)"
-	@echo "make examples   programs of link mode: hello, http, lua, sqlite, redis (examples/README.md)"
+	@echo "make cxx        the C++ library of link mode (lith-c++); fetches 83 MB"
+	@echo "make examples   programs of link mode: hello, http, lua, sqlite, redis, lzip (examples/README.md)"
 	@echo "make check      set up, build, and run all tests"
 	@echo "make deps       install the Debian packages that build, tests and demo need"
 	@echo "make bench      everything beside native Linux (needs root); make bench-quick: below 3 minutes"
@@ -48,7 +50,7 @@ lint:
 	@tools/lint.sh
 
 format:
-	@git ls-files '*.c' '*.h' | xargs clang-format -i
+	@git ls-files '*.c' '*.h' '*.cc' | xargs clang-format -i
 
 clean:
 	rm -rf $(B)

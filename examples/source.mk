@@ -5,6 +5,7 @@
 #   SRC                          then is the folder of the sources
 TOP := $(abspath $(dir $(lastword $(MAKEFILE_LIST)))..)
 CC := $(TOP)/build/bin/lith-cc
+CXX := $(TOP)/build/bin/lith-c++
 # For programs that run while building.
 HOSTCC := gcc
 # Their makefiles rely on make's built-in rules, which ours switch off for every make below.

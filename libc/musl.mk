@@ -16,6 +16,13 @@ MALLOC_DIR = mallocng
 # Every object is made again when these change.
 IMPH += config.mak $(lith)/libc/musl.mk $(lith)/libc/arch/syscall_arch.h $(gen)/gates.inc
 
+# What calls the program back, once more with unwind tables: for libstdc++.a (tools/cxx.mk), so that exceptions
+# pass through. C programs do without the tables.
+CALL_BACK = obj/src/stdlib/qsort.lo obj/src/stdlib/qsort_nr.lo obj/src/stdlib/bsearch.lo
+$(CALL_BACK): CFLAGS_ALL += -fasynchronous-unwind-tables
+call_back: $(CALL_BACK)
+.PHONY: call_back
+
 # Our file for musl's object of this name.
 define replaced
 obj/src/$(1).o: $(lith)/libc/$(2) $(IMPH)
@@ -23,6 +30,7 @@ obj/src/$(1).o: $(lith)/libc/$(2) $(IMPH)
 endef
 own_warnings = -Wall -Wextra -Wno-unused-parameter -Wno-unused-value -Werror # musl's headers have such
 $(eval $(call replaced,env/__libc_start_main,start.c,$(own_warnings)))
+$(eval $(call replaced,ldso/dl_iterate_phdr,dl_iterate_phdr.c,$(own_warnings)))
 $(eval $(call replaced,process/x86_64/vfork,vfork.S))
 $(eval $(call replaced,signal/x86_64/restore,restore.S))
 $(eval $(call replaced,thread/__syscall_cp,syscall_cp.c,$(own_warnings)))

@@ -3,7 +3,7 @@
 # does nothing (and needs no root) when all are there.
 set -euo pipefail
 packages=(
-    gcc make clang lld llvm libclang-rt-dev clang-format git
+    gcc g++ make clang lld llvm libclang-rt-dev clang-format git
     libzydis-dev libarchive-dev libjansson-dev libssl-dev libelf-dev libseccomp-dev libmnl-dev libcmocka-dev musl-tools
     erofs-utils mmdebstrap passt qemu-system-x86
     bats curl wrk apache2-utils redis-tools iproute2 iptables busybox-static cpio xz-utils

@@ -15,7 +15,7 @@ CC_SRCS := $(wildcard host/cc/*.c) $(COMMON_SRCS)
 CC_OBJS := $(CC_SRCS:%=$(B)/obj/musl/%.o)
 
 .PHONY: host
-host: $(B)/bin/lith $(B)/bin/lith-image $(B)/bin/lith-cc
+host: $(B)/bin/lith $(B)/bin/lith-image $(B)/bin/lith-cc $(B)/bin/lith-c++
 # MUSL is set in tools/monitor.mk, which comes later: recipes see it. So does the rule for obj/musl.
 $(B)/bin/lith: $(CLI_OBJS)
 $(B)/bin/lith-cc: $(CC_OBJS)
@@ -23,6 +23,8 @@ $(B)/bin/lith $(B)/bin/lith-cc:
 	@mkdir -p $(@D)
 	$(CC) -static-pie -nostdlib -nostartfiles -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,--build-id -o $@ \
 	    $(MUSL)/rcrt1.o $(MUSL)/crti.o $^ $(MUSL)/libc.a -lgcc $(MUSL)/crtn.o
+$(B)/bin/lith-c++: | $(B)/bin/lith-cc
+	ln -sfn lith-cc $@
 $(B)/bin/lith-image: $(call obj,$(IMAGE_SRCS))
 	@mkdir -p $(@D)
 	$(CC) -pie -Wl,--gc-sections -Wl,-z,relro,-z,now -o $@ $^ $(IMAGE_LIBS)

@@ -6,7 +6,7 @@ LINK_LIBC_CFLAGS := -std=gnu11 -O2 -g -MMD -MP $(CFLAGS_WARN) -fPIE -ffunction-s
     -nostdinc -isystem $(B)/lib/include -isystem $(shell $(CC) -print-file-name=include)
 .PHONY: link-tests
 .SECONDARY: $(LINK_LIBC_PROGRAMS:%=$(LINK_TESTS_DIR)/%.o)
-link-tests: $(LINK_LIBC_PROGRAMS:%=$(LINK_TESTS_DIR)/%)
+link-tests: cxx $(LINK_LIBC_PROGRAMS:%=$(LINK_TESTS_DIR)/%)
 $(LINK_TESTS_DIR)/%: $(LINK_TESTS_DIR)/%.o $(LINK_LIBC_HOST) $(B)/lib/libc.a
 	ld.lld -pie --no-dynamic-linker -Bsymbolic --gc-sections -z start-stop-gc -z noexecstack -z relro \
 	    -o $@ $(LINK_LIBC_HOST) $< $(B)/lib/libc.a $(shell $(CC) -print-libgcc-file-name)
@@ -23,3 +23,26 @@ $(LINK_TESTS_DIR)/gates.S: libc/gen.sh
 $(LINK_TESTS_DIR)/gates.o: $(LINK_TESTS_DIR)/gates.S
 	$(CC) -c $< -o $@
 -include $(wildcard $(LINK_TESTS_DIR)/*.d)
+# C++ (tests/link/cxx.sh): each program once for instances and once for this host; and two of Debian's sources.
+CXX_TESTS_DIR := $(B)/tests/link/cxx
+CXX_TESTS := $(patsubst tests/link/cxx/%.cc,$(CXX_TESTS_DIR)/%,$(wildcard tests/link/cxx/*.cc))
+CXX_TESTS_FLAGS := -std=gnu++20 -O2 -Wall -Wextra -Werror -pthread
+JSONCPP_SRC := $(CXX_TESTS_DIR)/libjsoncpp-1.9.5
+link-tests: $(CXX_TESTS) $(CXX_TESTS:%=%.native) $(CXX_TESTS_DIR)/jsoncpp $(CXX_TESTS_DIR)/lzip.native/lzip
+$(CXX_TESTS): $(CXX_TESTS_DIR)/%: tests/link/cxx/%.cc $(B)/lib/libstdc++.a $(B)/lib/libc.a $(B)/lib/liblith.a $(B)/bin/lith-cc
+	@mkdir -p $(@D)
+	$(B)/bin/lith-c++ $(CXX_TESTS_FLAGS) -o $@ $<
+$(CXX_TESTS_DIR)/%.native: tests/link/cxx/%.cc
+	@mkdir -p $(@D)
+	g++ $(CXX_TESTS_FLAGS) -o $@ $<
+$(JSONCPP_SRC)/.unpacked:
+	@mkdir -p $(@D)
+	tools/fetch-source.sh libjsoncpp 1.9.5 f409856e5920c18d0c2fb85276e24ee607d2a09b5e7d5f0a371368903c275da2 $(B)/src/libjsoncpp_1.9.5.orig.tar
+	tar -xf $(B)/src/libjsoncpp_1.9.5.orig.tar -C $(@D) --strip-components=1
+	@touch $@
+$(CXX_TESTS_DIR)/jsoncpp: $(JSONCPP_SRC)/.unpacked $(B)/lib/libstdc++.a $(B)/lib/libc.a $(B)/lib/liblith.a $(B)/bin/lith-cc
+	$(B)/bin/lith-c++ -O1 -w -I$(JSONCPP_SRC)/include $(JSONCPP_SRC)/src/*_json/*.cpp -o $@
+$(CXX_TESTS_DIR)/lzip.native/lzip: | example-lzip
+	@mkdir -p $(@D)
+	cd $(@D) && $(abspath $(B))/examples/lzip/src/configure CXX=g++ >/dev/null
+	env -u MAKEFLAGS -u MFLAGS $(firstword $(MAKE)) -s -C $(@D) lzip

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 bad=0
 complain() { echo "lint: $*"; bad=1; }
 
-mapfile -t sources < <(git ls-files '*.c' '*.h')
+mapfile -t sources < <(git ls-files '*.c' '*.h' '*.cc')
 if command -v clang-format >/dev/null; then
     unformatted=$(clang-format --dry-run -Werror "${sources[@]}" 2>&1 | sed -n 's/:.*error: code should.*//p' | sort -u)
     [ -z "$unformatted" ] || complain "not formatted (run make format):"$'\n'"$unformatted"

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: ISC
 // lith-cc: gcc's command line for link mode. gcc compiles, ld.lld links the program with libc and
 // the kernel into one bootable ELF (docs/link-mode.md). Errors read as gcc's do and end with
-// status 1, so that makefiles and configure scripts may take it for gcc.
+// status 1, so that makefiles and configure scripts may take it for gcc. Called lith-c++ it is to
+// lith-cc what g++ is to gcc: every source is C++, and the C++ library is linked.
 #ifndef LITH_HOST_CC_CC_H
 #define LITH_HOST_CC_CC_H
 
 #include "common/common.h"
-
-#define CC_NAME "lith-cc"
 
 // argv under construction: words are borrowed (the command line) or never freed (short-lived tool).
 struct list {
@@ -37,6 +36,7 @@ struct options {
     bool print_only, verbose, release;               // -###, -v, --release
     bool symbols;                                    // -g: names in fault reports
     bool no_libc, no_std_headers, has_unwind_tables; // -nostdlib ..., -nostdinc, -fexceptions
+    bool no_cxx_headers;                             // -nostdinc++
     bool has_inputs, deps, dep_target, dump_machine;
     bool linker_asks; // -Wl,--version and the like: a question for the linker
     const char *print_file;
@@ -49,9 +49,13 @@ void options_parse(struct options *o, int argc, char *argv[]);
 const char *lib_dir(void);
 // gcc's own folder (libgcc.a, include/). Asks gcc once.
 const char *gcc_dir(void);
-const char *gcc_name(void); // LITH_GCC, else gcc
+const char *gcc_name(void);    // LITH_GCC, else gcc; for lith-c++ LITH_GXX, else g++
+const char *driver_name(void); // what we were called: "lith-cc" or "lith-c++"
+bool driver_is_cxx(void);
 
 bool source_is_cxx(const struct item *source);
+// Ends the program with the way out if the C++ library (`make cxx`) is not in lib_dir().
+void require_cxx_library(void);
 // Appends what makes a compilation one for link mode, behind the user's own options.
 void compile_flags(const struct options *o, bool cxx, struct list *to);
 // Compiles a source into `object`. Exit status.
@@ -71,7 +75,7 @@ int run(const struct options *o, struct list *argv, const char *errors);
 #define SECTION_MAP ".debug_lith_map"
 int attach_map(const char *program, const char *map_path, struct err *e);
 
-// Prints "lith-cc: error: ..." and ends with status 1, temporary files removed.
+// Prints "lith-cc: error: ..." (driver_name()) and ends with status 1, temporary files removed.
 _Noreturn void die(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -123,6 +123,12 @@ static bool in_libc(const char *library)
     return any(library, names, false);
 }
 
+static bool in_cxx_library(const char *library)
+{
+    static const char *const names[] = {"stdc++", "supc++", "stdc++fs", "gcc_eh", NULL};
+    return any(library, names, false);
+}
+
 static const char *value_of(const struct options *o, size_t *i)
 {
     while (++*i < o->item_count)
@@ -170,10 +176,13 @@ static void inputs(const struct options *o, const char *const *objects, struct l
             list_add(argv, it->word);
         else if (it->kind == ITEM_LINKER)
             linker_word(o, &i, argv, strip, map);
-        else if (strcmp(it->word, "gcc") == 0 || strcmp(it->word, "gcc_eh") == 0)
-            list_add(argv, xasprintf("%s/lib%s.a", gcc_dir(), it->word));
-        else if (!in_libc(it->word))
+        else if (strcmp(it->word, "gcc") == 0)
+            list_add(argv, xasprintf("%s/libgcc.a", gcc_dir()));
+        else if (!in_libc(it->word)) {
+            if (in_cxx_library(it->word) && !o->relocatable)
+                require_cxx_library();
             list_add(argv, xasprintf("-l%s", it->word));
+        }
     }
 }
 
@@ -225,6 +234,7 @@ static int link_at(const struct options *o, const struct list *user, const char 
                                               "--build-id=sha1",
                                               "--pack-dyn-relocs=relr",
                                               "--hash-style=sysv",
+                                              "--eh-frame-hdr",
                                               "-static",
                                               "-T",
                                               xasprintf("%s/link.ld", lib),
@@ -256,6 +266,9 @@ static int link_at(const struct options *o, const struct list *user, const char 
         list_add(&argv, xasprintf("%s/libnosys.a", lib));
     }
     list_add(&argv, xasprintf("%s/libgcc.a", gcc_dir()));
+    char *unwinder = xasprintf("%s/libgcc_eh.a", lib); // comes with the C++ library
+    if (access(unwinder, R_OK) == 0)
+        list_add(&argv, unwinder);
     list_add(&argv, "--end-group");
     int status = run(o, &argv, errors);
     free(argv.v);

@@ -2,6 +2,7 @@
 // lith-cc: what is to be done, in which order, and the programs that do it.
 //
 //   lith-cc [gcc's options] [--release] FILE...
+//   lith-c++ [g++'s options] [--release] FILE...
 //
 // Without a link gcc does the whole job in one call. With one, each source is compiled into a
 // temporary folder and the objects are linked in the order of the command line.
@@ -19,6 +20,7 @@
 #include "cc/cc.h"
 
 static char *tmp; // folder of the objects, or NULL
+static bool cxx;  // called lith-c++
 
 static void tmp_remove(void)
 {
@@ -29,7 +31,7 @@ static void tmp_remove(void)
 void die(const char *fmt, ...)
 {
     va_list ap;
-    fputs(CC_NAME ": error: ", stderr);
+    fprintf(stderr, "%s: error: ", driver_name());
     va_start(ap, fmt);
     vfprintf(stderr, fmt, ap);
     va_end(ap);
@@ -51,8 +53,18 @@ const char *lib_dir(void)
 
 const char *gcc_name(void)
 {
-    const char *env = getenv("LITH_GCC");
-    return env && *env ? env : "gcc";
+    const char *env = getenv(cxx ? "LITH_GXX" : "LITH_GCC");
+    return env && *env ? env : cxx ? "g++" : "gcc";
+}
+
+const char *driver_name(void)
+{
+    return cxx ? "lith-c++" : "lith-cc";
+}
+
+bool driver_is_cxx(void)
+{
+    return cxx;
 }
 
 const char *gcc_dir(void)
@@ -101,38 +113,77 @@ int run(const struct options *o, struct list *argv, const char *errors)
     int error = posix_spawnp(&pid, args[0], &fa, NULL, args, environ);
     posix_spawn_file_actions_destroy(&fa);
     if (error)
-        die("cannot run %s: %s (apt-get install gcc lld)", args[0], strerror(error));
+        die("cannot run %s: %s (apt-get install gcc g++ lld)", args[0], strerror(error));
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
     if (WIFSIGNALED(status)) {
-        fprintf(stderr, CC_NAME ": fatal error: %s was ended by signal %d\n", args[0],
+        fprintf(stderr, "%s: fatal error: %s was ended by signal %d\n", driver_name(), args[0],
                 WTERMSIG(status));
         return 128 + WTERMSIG(status);
     }
     return WEXITSTATUS(status);
 }
 
-// Becomes gcc, with the whole command line. Its name in messages stays ours.
-static _Noreturn void exec_gcc(struct options *o, bool flags)
+// gcc's whole command line for what it does without us. `only`: of all sources this one, or NULL.
+static void gcc_words(const struct options *o, bool any_cxx, const char *only, struct list *argv)
+{
+    list_add_all(argv,
+                 (const char *const[]){gcc_name(), "-ffunction-sections", "-fdata-sections", NULL});
+    for (size_t i = 0; i < o->gcc.n; i++) {
+        bool other = false; // another source: the list has the items' own words
+        for (size_t k = 0; only && k < o->item_count; k++)
+            other |= o->items[k].kind == ITEM_SOURCE && o->items[k].word == o->gcc.v[i];
+        if (!other || o->gcc.v[i] == only)
+            list_add(argv, o->gcc.v[i]);
+    }
+    compile_flags(o, any_cxx, argv);
+}
+
+static _Noreturn void exec_gcc(const struct options *o, struct list *argv)
+{
+    list_add(argv, NULL);
+    argv->n--;
+    if (o->verbose && o->has_inputs)
+        print_command(argv);
+    execvp(gcc_name(), (char **)(uintptr_t)argv->v);
+    die("cannot run %s: %s (apt-get install %s)", gcc_name(), strerror(errno), cxx ? "g++" : "gcc");
+}
+
+// Questions (--version, -v, -print-..., --help), and gcc's own complaint. The name in messages is
+// ours.
+static _Noreturn void ask_gcc(const struct options *o)
 {
     struct list argv = {0};
-    list_add(&argv, flags ? gcc_name() : CC_NAME);
-    if (flags)
-        list_add_all(&argv, (const char *const[]){"-ffunction-sections", "-fdata-sections", NULL});
+    list_add(&argv, driver_name());
     for (size_t i = 0; i < o->gcc.n; i++)
         list_add(&argv, o->gcc.v[i]);
-    if (flags) {
-        bool cxx = false;
-        for (size_t i = 0; i < o->item_count; i++)
-            cxx |= o->items[i].kind == ITEM_SOURCE && source_is_cxx(&o->items[i]);
-        compile_flags(o, cxx, &argv);
+    exec_gcc(o, &argv);
+}
+
+// -c and its kind: gcc takes our place, but where C and C++ are mixed, whose folders of headers
+// differ.
+static int compile_only(const struct options *o)
+{
+    struct list argv = {0};
+    size_t sources = 0, with_cxx = 0;
+    int status = 0;
+    for (size_t i = 0; i < o->item_count; i++)
+        if (o->items[i].kind == ITEM_SOURCE) {
+            sources++;
+            with_cxx += source_is_cxx(&o->items[i]);
+        }
+    if (with_cxx == 0 || with_cxx == sources) {
+        gcc_words(o, with_cxx > 0, NULL, &argv);
+        exec_gcc(o, &argv);
     }
-    list_add(&argv, NULL);
-    argv.n--;
-    if (o->verbose && flags)
-        print_command(&argv);
-    execvp(gcc_name(), (char **)(uintptr_t)argv.v);
-    die("cannot run %s: %s (apt-get install gcc)", gcc_name(), strerror(errno));
+    for (size_t i = 0; i < o->item_count; i++) {
+        if (o->items[i].kind != ITEM_SOURCE)
+            continue;
+        argv.n = 0;
+        gcc_words(o, source_is_cxx(&o->items[i]), o->items[i].word, &argv);
+        status |= run(o, &argv, NULL);
+    }
+    return status ? 1 : 0;
 }
 
 static void note_signal(int number)
@@ -194,6 +245,8 @@ int main(int argc, char *argv[])
 {
     std_fds();
     static struct options o;
+    const char *slash = argc ? strrchr(argv[0], '/') : NULL;
+    cxx = argc && strcmp(slash ? slash + 1 : argv[0], "lith-c++") == 0;
     options_parse(&o, argc, argv);
     if (o.dump_machine) {
         puts("x86_64-linux-musl");
@@ -209,16 +262,8 @@ int main(int argc, char *argv[])
     if (o.linker_asks)
         return ask_linker(&o);
     if (!o.has_inputs)
-        exec_gcc(&o, false); // --version, -v, -print-..., --help, and its own complaint
-    for (size_t i = 0; i < o.item_count; i++)
-        if (o.items[i].kind == ITEM_SOURCE && source_is_cxx(&o.items[i])) {
-            fprintf(stderr,
-                    CC_NAME ": warning: %s: C++ is not supported: there is no C++ library for "
-                            "musl here, neither its headers nor its functions\n",
-                    o.items[i].word);
-            break;
-        }
+        ask_gcc(&o);
     if (o.compile_only)
-        exec_gcc(&o, true);
+        return compile_only(&o);
     return compile_and_link(&o);
 }

@@ -109,9 +109,9 @@ static void add_gcc(struct options *o, const char *word, const char *value)
 
 static void add_input(struct options *o, const char *path, const char *language)
 {
-    static const char *const sources[] = {"c",   "i",   "ii", "cc", "cp", "cxx", "cpp",
-                                          "CPP", "c++", "C",  "s",  "S",  "sx",  "h",
-                                          "hh",  "hpp", "m",  "mi", NULL};
+    static const char *const sources[] = {"c",   "i",   "ii",  "cc", "cp", "cxx", "cpp",
+                                          "CPP", "c++", "C",   "s",  "S",  "sx",  "h",
+                                          "hh",  "hpp", "hxx", "m",  "mi", NULL};
     const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
     bool source = language || strcmp(path, "-") == 0 || (dot && one_of(dot + 1, sources));
     o->has_inputs = true;
@@ -119,7 +119,7 @@ static void add_input(struct options *o, const char *path, const char *language)
     if (!source && (strstr(slash ? slash : path, ".so.") || (dot && strcmp(dot, ".so") == 0)))
         die("%s: shared libraries cannot be linked into a unikernel; use the static library "
             "(.a), built with %s",
-            path, CC_NAME);
+            path, driver_name());
     add_item(o, source ? ITEM_SOURCE : ITEM_FILE, path, language);
 }
 
@@ -180,19 +180,16 @@ static bool takes_value(const char *word)
 // Options of gcc that our own replace.
 static bool is_replaced(const char *word)
 {
-    static const char *const exact[] = {
-        "-fPIC",     "-fpic",         "-fPIE", "-fpie",   "-fno-PIC",       "-fno-pic",
-        "-fno-PIE",  "-fno-pie",      "-pie",  "-no-pie", "-static-pie",    "-static",
-        "-rdynamic", "-fno-plt",      "-fplt", "-nopie",  "-static-libgcc", "-shared-libgcc",
-        "-symbolic", "-nostartfiles", NULL};
-    static const char *const prefix[] = {"-mcmodel=",
-                                         "-fuse-ld=",
-                                         "-flto",
-                                         "-fno-lto",
-                                         "-ffat-lto-objects",
-                                         "-fno-fat-lto-objects",
-                                         "-fwhole-program",
-                                         NULL};
+    static const char *const exact[] = {"-fPIC",          "-fpic",     "-fPIE",         "-fpie",
+                                        "-fno-PIC",       "-fno-pic",  "-fno-PIE",      "-fno-pie",
+                                        "-pie",           "-no-pie",   "-static-pie",   "-static",
+                                        "-rdynamic",      "-fno-plt",  "-fplt",         "-nopie",
+                                        "-shared-libgcc", "-symbolic", "-nostartfiles", NULL};
+    static const char *const prefix[] = {
+        "-mcmodel=",       "-fuse-ld=",
+        "-static-lib", // -static-libstdc++
+        "-flto",           "-fno-lto",  "-ffat-lto-objects", "-fno-fat-lto-objects",
+        "-fwhole-program", NULL};
     return one_of(word, exact) || starts_with_one(word, prefix);
 }
 
@@ -244,6 +241,8 @@ static void note_option(struct options *o, const char *w, const char *value)
 {
     if (strcmp(w, "-nostdinc") == 0)
         o->no_std_headers = true;
+    else if (strcmp(w, "-nostdinc++") == 0)
+        o->no_cxx_headers = true;
     else if (strcmp(w, "-fexceptions") == 0 || strcmp(w, "-fasynchronous-unwind-tables") == 0 ||
              strcmp(w, "-funwind-tables") == 0)
         o->has_unwind_tables = true;
@@ -308,4 +307,7 @@ void options_parse(struct options *o, int argc, char *argv[])
             note_option(o, w, NULL);
         }
     }
+    // As g++ does (-lm is in libc.a).
+    if (driver_is_cxx() && o->has_inputs && !o->no_libc && !o->relocatable)
+        add_item(o, ITEM_LIBRARY, "stdc++", NULL);
 }

@@ -39,6 +39,20 @@ static bool is_folder(const char *name, size_t len)
     return false;
 }
 
+// What stands in build/lib beside the kernel; libgcc_eh is the unwinder of exceptions.
+static enum group archive_group(const char *name, size_t len)
+{
+    static const struct {
+        const char *name;
+        enum group group;
+    } known[] = {{"libc", GROUP_LIBC},     {"libnosys", GROUP_LIBC},   {"libstdc++", GROUP_CXX},
+                 {"libsupc++", GROUP_CXX}, {"libstdc++fs", GROUP_CXX}, {"libgcc_eh", GROUP_CXX}};
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (strlen(known[i].name) == len && memcmp(known[i].name, name, len) == 0)
+            return known[i].group;
+    return GROUP_ARCHIVE;
+}
+
 // Which library an object belongs to: "liblith.a(fs__open.o)", ".../kernel/fs/open.c.o",
 // "libc.a(printf.lo)", "main.o".
 static unsigned library_of(struct model *m, const char *object)
@@ -65,9 +79,7 @@ static unsigned library_of(struct model *m, const char *object)
         size_t len = (size_t)(end - base);
         if (len > 2 && memcmp(end - 2, ".a", 2) == 0)
             len -= 2;
-        bool libc = (len == 4 && memcmp(base, "libc", 4) == 0) ||
-                    (len == 8 && memcmp(base, "libnosys", 8) == 0);
-        return library_get(m, base, len, libc ? GROUP_LIBC : GROUP_ARCHIVE);
+        return library_get(m, base, len, archive_group(base, len));
     }
     const char *kernel = strstr(object, "/kernel/");
     if (kernel != NULL && is_folder(kernel + 8, strcspn(kernel + 8, "/")))

@@ -94,7 +94,8 @@ static void add_row(struct buf *out, const char *name, const uint64_t bytes[KIND
 
 void report_text(const struct model *m, const char *program, struct buf *out)
 {
-    static const char *const titles[] = {"kernel", "libc", "program", "archives", "linker"};
+    static const char *const titles[] = {"kernel",  "libc",     "libstdc++",
+                                         "program", "archives", "linker"};
     uint64_t sum[KINDS] = {0}, padding[KINDS] = {0};
     unsigned *order = sorted(m);
     buf_printf(out, "%-14s %9s %9s %9s %9s %10s  %s\n", "LIBRARY", "TEXT", "RODATA", "DATA", "BSS",
@@ -226,7 +227,8 @@ static json_t *chain_json(const struct model *m, int piece)
 
 int report_json(const struct model *m, const char *program, struct buf *out)
 {
-    static const char *const groups[] = {"kernel", "libc", "program", "archive", "linker"};
+    static const char *const groups[] = {"kernel",  "libc",    "libstdc++",
+                                         "program", "archive", "linker"};
     json_t *root = json_object(), *list = json_array();
     unsigned *order = sorted(m);
     for (unsigned i = 0; i < m->library_count; i++) {

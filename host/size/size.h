@@ -47,7 +47,7 @@ const uint8_t *exe_bytes(const struct elf *elf, const struct section *s, size_t 
 // --- pieces (map.c) --------------------------------------------------------------------------
 
 enum kind { KIND_TEXT, KIND_RODATA, KIND_DATA, KIND_BSS, KINDS };
-enum group { GROUP_KERNEL, GROUP_LIBC, GROUP_PROGRAM, GROUP_ARCHIVE, GROUP_LINKER };
+enum group { GROUP_KERNEL, GROUP_LIBC, GROUP_CXX, GROUP_PROGRAM, GROUP_ARCHIVE, GROUP_LINKER };
 
 struct library {
     char *name;

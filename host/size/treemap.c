@@ -120,7 +120,8 @@ static void hsl_hex(double h, double s, double l, char out[8])
 // A hue per group; the kernel's libraries differ a little, so that neighbours are told apart.
 static void colour(const struct library *l, unsigned rank, bool head, char out[8])
 {
-    static const double hue[] = {212, 152, 28, 280, 0}, saturation[] = {.58, .46, .82, .40, 0};
+    static const double hue[] = {212, 152, 185, 28, 280, 0};
+    static const double saturation[] = {.58, .46, .5, .82, .40, 0};
     static const int turn[] = {0, -20, 16, -36, 30, -10, 24, -28, 8, 38};
     hsl_hex(hue[l->group] + (l->group == GROUP_KERNEL ? turn[rank % 10] : 0), saturation[l->group],
             head ? .38 : .86, out);

@@ -209,12 +209,133 @@ for x in l.values():
     fails_with "lith help size"
 }
 
-@test "lith-cc says that C++ is not supported" {
-    echo '#include <vector>' >a.cc
-    run lith-cc -c a.cc
-    [ "$status" = 1 ] && [[ $output == *"C++ is not supported"* ]]
-    run -0 lith-cc -c hello.c
-    [[ $output != *C++* ]]
+# --- C++ ---
+
+require_cxx() { # the library of `make cxx`
+    require_real
+    [ -r "$top/build/lib/libstdc++.a" ] || skip "build/lib/libstdc++.a is not built: make cxx"
+    cat >hello.cc <<'END'
+#include <iostream>
+#include <stdexcept>
+#include <string>
+int main(int argc, char **argv)
+{
+    try {
+        std::cout << std::string(argv[0]) << ' ' << argc << '\n';
+        throw std::runtime_error("caught");
+    } catch (const std::exception &e) {
+        std::cout << e.what() << std::endl;
+    }
+    return 4;
+}
+END
+}
+
+@test "C++ without its library: what to do is said" {
+    require_real
+    mkdir lib && ln -s "$top"/build/lib/{libc.a,libnosys.a,liblith.a,link.ld} lib
+    mkdir lib/include && ln -s "$top"/build/lib/include/* lib/include
+    rm -f lib/include/c++
+    export LITH_LIB=$PWD/lib
+    printf '#include <vector>\nint main() { return 0; }\n' >a.cc
+    for words in "lith-c++ -c a.cc" "lith-c++ a.cc" "lith-cc a.cc" "lith-c++ hello.o" "lith-cc hello.c -lstdc++"; do
+        lith-cc -c hello.c
+        run -1 $words
+        [[ $output == *"error: the C++ library is not built"*"make cxx"* ]]
+    done
+    # the bare language, as before
+    echo 'struct s { s(); ~s(); int x; } g; s::s() : x(3) {} s::~s() {} int main() { return g.x; }' >bare.cc
+    run -0 lith-cc -nostdinc++ -fno-exceptions -fno-rtti bare.cc -o bare
+    [ -x bare ]
+    run -0 lith-cc hello.c -o hello
+}
+
+@test "lith-c++ is to lith-cc what g++ is to gcc" {
+    require_cxx
+    run -0 lith-c++ --version
+    [[ $output == "lith-c++ "*"Free Software Foundation"* ]]
+    run -0 lith-c++ -dumpmachine
+    [ "$output" = x86_64-linux-musl ]
+    run -0 lith-c++ -print-file-name=libstdc++.a
+    [ -r "$output" ]
+    run -1 lith-c++ -shared hello.cc
+    [[ $output == "lith-c++: error: "*"no shared libraries"* ]]
+    run -0 lith-c++ -O1 -Wall -Werror hello.cc -o one
+    [ "$output" = "" ]
+    run -0 lith-c++ -std=c++20 -pthread -fPIC -static-libstdc++ -static-libgcc -c hello.cc
+    run -0 lith-c++ hello.o -o two -lstdc++ -lm -lgcc_eh
+    run -0 lith-cc hello.o -o three -lstdc++
+    run -0 lith-cc hello.cc -lstdc++ -o four
+    run -1 lith-cc hello.o -o five
+    [[ $output == *"undefined symbol: "*"std::"* ]]
+    # every source is C++, but assembly is not; C++ and C in one program
+    echo 'int twice(int x) { return 2 * x; }' >twice.c
+    echo 'extern "C" int twice(int); int main() { return twice(21); }' >main.cc
+    echo '#include <vector>' >header.c
+    run -0 lith-c++ -c header.c
+    printf '.globl nothing\nnothing: ret\n.section .note.GNU-stack,"",@progbits\n' >asm.s
+    lith-cc -c twice.c
+    run -0 lith-c++ main.cc twice.o asm.s -o mixed
+    run -0 lith-c++ -x c twice.c -x none main.cc -o languages
+    echo '#include <stdatomic.h>' >atomic.c
+    echo 'atomic_int n; int twice(int x) { return 2 * x; }' >>atomic.c
+    run -0 lith-cc -Wall -Werror -c atomic.c main.cc
+    [ -s atomic.o ] && [ -s main.o ]
+    run -0 lith-c++ -r hello.o twice.o -o both.o
+    run -0 lith-c++ both.o -o partial
+    run -0 lith-c++ -MM hello.cc
+    [ "$output" = "hello.o: hello.cc" ]
+    run -0 lith-c++ -E -x c++ - <<<'__cplusplus'
+    [[ $output == *20* ]]
+    # its headers and musl's, none of the host's
+    run -0 lith-c++ -M hello.cc
+    ! grep -E ' /usr/include/' <<<"$output"
+    run -0 lith size one
+    [[ $output == *"libstdc++"*"libgcc_eh"* ]]
+    for p in one mixed partial; do run timeout 60 lith run --net none ./$p x; echo "$p $status $output"; done >all
+    diff all - <<'END'
+one 4 ./one 2
+caught
+mixed 42 
+partial 4 ./partial 2
+caught
+END
+}
+
+@test "exceptions through C: with -fexceptions; without, the program is terminated" {
+    require_cxx
+    echo 'int call(int (*f)(int), int x); int call(int (*f)(int), int x) { return f(x) + 1; }' >call.c
+    cat >main.cc <<'END'
+#include <cstdio>
+extern "C" int call(int (*f)(int), int x);
+int main()
+{
+    try {
+        call([](int x) -> int { throw x; }, 7);
+    } catch (int x) {
+        std::printf("caught %d\n", x);
+    }
+}
+END
+    lith-cc -O2 -fexceptions -c call.c
+    lith-c++ main.cc call.o -o main
+    run -0 timeout 60 lith run --net none ./main
+    [ "$output" = "caught 7" ]
+    lith-cc -O2 -c call.c
+    lith-c++ main.cc call.o -o main
+    run -134 timeout 60 lith run --net none ./main
+    [[ $output == *"terminate called after throwing an instance of 'int'"* ]]
+}
+
+@test "C++ by cmake" {
+    require_cxx
+    command -v cmake >/dev/null || skip "cmake is not installed"
+    mkdir p && cp hello.cc p
+    printf 'cmake_minimum_required(VERSION 3.10)\nproject(p CXX)\nset(CMAKE_CXX_STANDARD 17)\nadd_executable(hello hello.cc)\n' >p/CMakeLists.txt
+    run -0 cmake -S p -B b -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_CXX_COMPILER="$bin/lith-c++" -DCMAKE_BUILD_TYPE=Release
+    run -0 cmake --build b
+    run -4 timeout 60 lith run --net none b/hello
+    [[ $output == *caught* ]]
 }
 
 @test "lith symbolize: addresses, offsets, reports" {
