@@ -320,7 +320,7 @@ static bool wait_for(struct connection *c, uint32_t events)
 // connection is at its end.
 static bool serve(struct connection *c)
 {
-    size_t before;
+    size_t before, waited;
     if (c->out_len == 0) {
         ssize_t n = recv(c->fd, c->in + c->in_len, HEAD_MAX - c->in_len, 0);
         if (n < 0)
@@ -331,10 +331,11 @@ static bool serve(struct connection *c)
     }
     do {
         before = c->in_len;
+        waited = c->out_len; // may have left no room for answers
         answer_requests(c);
         if (!flush(c))
             return false;
-    } while (c->out_len == 0 && c->in_len != before);
+    } while (c->out_len == 0 && (c->in_len != before || waited));
     if (c->closing && c->out_len == 0) {
         // Closed when the client has: with its bytes unread, close would tell it to forget the
         // answer.

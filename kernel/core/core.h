@@ -51,6 +51,10 @@ extern const char *(*report_thread_name)(void);
 extern bool (*report_describe)(uint64_t addr, char *buf, size_t size);
 extern void (*report_last_calls)(void); // logs the last kernel calls
 
+// --- the end: before the machine is stopped, what was sent gets on its way. NULL: nothing can be
+// ---
+extern void (*core_end_hook)(void);
+
 // --- start-up records: run once, in phase order, before the first program ---
 // INIT_RECORD ties the record to `anchor`, a global function of the same file that everything
 // reaches which needs the subsystem (SHF_LINK_ORDER): when the linker drops the anchor, the record

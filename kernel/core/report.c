@@ -4,6 +4,7 @@
 #include "core/core.h"
 #include "core/symbols.h"
 
+void (*core_end_hook)(void);
 const char *(*report_thread_name)(void);
 bool (*report_describe)(uint64_t addr, char *buf, size_t size);
 void (*report_last_calls)(void);

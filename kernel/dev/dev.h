@@ -126,11 +126,15 @@ struct netdev {
     // Asks for a receive_done() once there is more room than now; true: there is already. NULL:
     // receive_done comes at each poll.
     bool (*want_room)(struct netdev *d);
+    bool (*sent)(struct netdev *d); // all that was transmitted has left. NULL: it has at once
     // Given by its user (the stack, or lith.h): a received packet (ownership moves; data at the
     // Ethernet header, PKT_CSUM_* and gso_* set as the device told), then end of the batch. The
     // user counts packets and bytes.
     void (*receive)(struct netdev *d, struct pktbuf *p);
     void (*receive_done)(struct netdev *d);
+    // The instance ends: finish what is under way, once, and tell whether some of it still is.
+    // NULL: nothing is.
+    bool (*ending)(struct netdev *d);
     // The stack gives the device up; false: it uses it. NULL: nobody has it.
     bool (*detach)(struct netdev *d);
     // The user has no room: packets stay in the device. It polls (sched_poll) after clearing this,

@@ -6,7 +6,7 @@
 #include "dev/virtio.h"
 
 #define RX_BUDGET 32 // packets a poll hands up before others get their turn
-#define TX_PIECES 24
+#define TX_PIECES NETDEV_PIECES_MAX
 #define TX_ROOM   256u // packets go as they come, there is no queue: what elsewhere a queue takes
 // Receive: one buffer for a frame, and behind it what takes the rest of a 64 KiB segment.
 #define RX_LARGE  5
@@ -236,6 +236,14 @@ static void packets_flush(struct netdev *dev)
         flush_stream(n);
 }
 
+static bool packets_sent(struct netdev *dev)
+{
+    struct packet_net *n = container_of(dev, struct packet_net, dev);
+    if (n->host->stream)
+        flush_stream(n);
+    return n->tx_start == n->tx_end;
+}
+
 static unsigned packets_room(struct netdev *dev)
 {
     struct packet_net *n = container_of(dev, struct packet_net, dev);
@@ -267,6 +275,7 @@ int packets_probe(void)
     n->dev.transmit = packets_transmit;
     n->dev.flush = packets_flush;
     n->dev.room = packets_room;
+    n->dev.sent = packets_sent;
     n->dev.link_up = true;
     n->poller.poll = packets_poll;
     netdev_add(&n->dev);

@@ -203,6 +203,16 @@ static bool net_want_room(struct netdev *dev)
     return true;
 }
 
+// Not yet: then a poll follows when the device has sent more.
+static bool net_sent(struct netdev *dev)
+{
+    struct virtio_net *n = container_of(dev, struct virtio_net, dev);
+    while (n->tx.free_count < n->tx.size)
+        if (!net_want_room(dev))
+            return false;
+    return true;
+}
+
 static void net_flush(struct netdev *dev)
 {
     virtq_kick(&container_of(dev, struct virtio_net, dev)->tx);
@@ -247,6 +257,7 @@ static int net_probe(unsigned i, struct virtio_net *n)
     n->dev.flush = net_flush;
     n->dev.room = net_room;
     n->dev.want_room = net_want_room;
+    n->dev.sent = net_sent;
     n->dev.link_up = true;
     virtq_interrupts(&n->tx, false); // sent buffers are reclaimed with the next packet
     n->poller.poll = net_poll;

@@ -108,6 +108,8 @@ void process_exit_group(int wait_status)
 
     current_process()->exiting = true;
     current_process()->exit_status = wait_status;
+    if (core_end_hook)
+        core_end_hook();
     chart_print();
     plat_exit(sig ? 128 + sig : wait_status >> 8 & 0xff);
 }

@@ -86,6 +86,8 @@ int call_console_write(int stream, const void *text, size_t length)
 LITH_CALL(0x1019, exit);
 void call_exit(int status)
 {
+    if (core_end_hook)
+        core_end_hook();
     chart_print();
     plat_exit(status & 0xff);
 }

@@ -112,6 +112,15 @@ static void arp_learn(struct arp_entry *e, const uint8_t mac[6])
     }
 }
 
+bool arp_waiting(const struct net_if *nif)
+{
+    bool some = false;
+    for (unsigned i = 0; i < ARP_SETS; i++)
+        for (unsigned j = 0; j < ARP_WAYS; j++)
+            some |= cache[i][j].pending_count && cache[i][j].if_index == nif->index;
+    return some;
+}
+
 void arp_input(struct net_if *nif, struct pktbuf *p)
 {
     struct arp_hdr a;

@@ -142,6 +142,20 @@ static bool if_detach(struct netdev *d)
     return true;
 }
 
+// Once for all interfaces; loopback is nobody else's.
+static bool if_ending(struct netdev *d)
+{
+    static bool begun;
+    struct net_if *nif = d->stack;
+    net_lock();
+    if (!begun)
+        tcp_end();
+    begun = true;
+    bool busy = tcp_ending() || arp_waiting(nif) || !list_empty(&nif->tx);
+    net_unlock();
+    return busy;
+}
+
 static void if_attach(struct netdev *d)
 {
     if (net_if_count == NET_IF_MAX || d->mtu < 576) {
@@ -161,6 +175,7 @@ static void if_attach(struct netdev *d)
     d->receive = dev_receive;
     d->receive_done = dev_receive_done;
     d->detach = if_detach;
+    d->ending = if_ending;
     net_if_count++;
     net_unlock();
 }

@@ -109,6 +109,7 @@ void arp_input(struct net_if *nif, struct pktbuf *p);
 // Sends an IP packet to a neighbour, now or when its address is known. Takes p.
 void arp_send(struct net_if *nif, uint32_t next_hop, struct pktbuf *p);
 void arp_prepare(struct net_if *nif, uint32_t next_hop); // asks for what arp_send() will need
+bool arp_waiting(const struct net_if *nif);              // packets wait for an answer
 void arp_announce(struct net_if *nif);
 void arp_flush(struct net_if *nif);
 
@@ -161,6 +162,8 @@ void tcp_input(const struct ip_info *info, struct pktbuf *p);
 // the next hop, with ICMP_UNREACH_FRAG.
 void udp_icmp(uint32_t laddr, uint32_t raddr, const uint8_t l4[8], int err);
 void tcp_icmp(uint32_t laddr, uint32_t raddr, const uint8_t l4[8], int err, uint32_t mtu);
+void tcp_end(void);           // the program is over: closes all connections as close(2) does
+bool tcp_ending(void);        // some peer has not acknowledged all of it
 bool tcp_late(void);          // there is something for tcp_flush_late()
 void tcp_flush_late(void);    // what tcp_output_late() left
 void tcp_flush_pending(void); // output that the batch made necessary

@@ -253,6 +253,7 @@ void tcp_schedule(struct tcp_sock *t);    // tcp_output() at the end of the batc
 extern uint64_t tcp_secret[4];
 uint32_t tcp_new_iss(uint32_t laddr, uint16_t lport, uint32_t raddr, uint16_t rport); // RFC 6528
 uint32_t tcp_new_ts_offset(uint32_t laddr, uint16_t lport, uint32_t raddr, uint16_t rport);
+void tcp_queue_fin(struct tcp_sock *t); // nothing more to send
 extern unsigned tcp_orphans;
 
 // --- tcp_input.c ---

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: ISC
 // TCP: segments leave. Data is copied once, from the program into chunks of the send queue;
 // segments are a fresh header in front of references to the chunks (or the header in the chunk's
-// own head room, when one segment is one chunk), so that retransmission copies nothing. With
-// segmentation offload one "segment" carries up to 64 KiB.
+// own head room, when one segment is one chunk), so that retransmission copies next to nothing.
+// With segmentation offload one "segment" carries up to 64 KiB.
 #include "net/tcp.h"
+
+#define GATHER_MAX 1024u // smaller pieces are cheaper to copy than to refer to
 
 static uint8_t *chunk_bytes(struct pktbuf *c, uint32_t seq)
 {
@@ -246,9 +248,29 @@ static struct pktbuf *chunk_next(struct tcp_sock *t, struct pktbuf *c)
     return next == &t->sndq ? NULL : list_entry(next, struct pktbuf, snd_link);
 }
 
-// A packet whose payload is [seq, seq + len) of the send queue; NULL: memory is short.
-static struct pktbuf *build_payload(struct tcp_sock *t, uint32_t seq, uint32_t len)
+// Appends n bytes, copied: to `room`, the packet's last piece, as far as they fit, else to a new
+// one. NULL: memory is short. Else the last piece.
+static struct pktbuf *gather(struct pktbuf *p, struct pktbuf *room, const uint8_t *from, uint32_t n)
 {
+    if (!room || pkt_tailroom(room) < n) {
+        room = pkt_alloc_urgent(PKT_ROOM_PAGE);
+        if (!room)
+            return NULL;
+        memcpy(pkt_put(room, n), from, n);
+        pkt_append(p, room);
+        return room;
+    }
+    memcpy(pkt_put(room, n), from, n);
+    if (room != p)
+        p->total += n;
+    return room;
+}
+
+// A packet whose payload is [seq, seq + *len) of the send queue; NULL: memory is short. *len gets
+// smaller where a device would not take so many pieces.
+static struct pktbuf *build_payload(struct tcp_sock *t, uint32_t seq, uint32_t *wanted)
+{
+    uint32_t len = *wanted;
     struct pktbuf *c = chunk_at(t, seq);
     ASSERT(c && seq_leq(c->tcp_seq, seq));
     if (c->tcp_seq == seq && c->tcp_end - seq == len && !c->release && c->refs == 1 &&
@@ -263,19 +285,29 @@ static struct pktbuf *build_payload(struct tcp_sock *t, uint32_t seq, uint32_t l
         t->snd_at = c;
         return c;
     }
-    struct pktbuf *p = pkt_alloc_urgent(0);
-    while (p && len) {
+    struct pktbuf *p = pkt_alloc_urgent(0), *room = p, *last;
+    unsigned pieces = t->route.nif->loopback ? UINT32_MAX : NETDEV_PIECES_MAX - 1;
+    while (p && len && pieces) {
         uint32_t n = MIN(len, c->tcp_end - seq);
-        struct pktbuf *v = pkt_view(c, chunk_bytes(c, seq), n);
-        if (!v) {
-            pkt_free(p);
-            return NULL;
+        last = room;
+        room = n <= GATHER_MAX ? gather(p, room, chunk_bytes(c, seq), n) : NULL;
+        if (!room) {
+            struct pktbuf *v = pkt_view(c, chunk_bytes(c, seq), n);
+            if (!v) {
+                pkt_free(p);
+                return NULL;
+            }
+            pkt_append(p, v);
         }
-        pkt_append(p, v);
+        pieces -= !room || room != last;
         t->snd_at = c;
         seq += n;
         len -= n;
         c = chunk_next(t, c);
+    }
+    if (p && len) { // whole segments, as far as that goes
+        *wanted = p->total > t->mss ? p->total - p->total % t->mss : p->total;
+        pkt_trim(p, *wanted);
     }
     return p;
 }
@@ -288,15 +320,18 @@ static uint32_t segment_max(const struct tcp_sock *t)
     return MAX(TCP_GSO_MAX / t->mss, 1u) * t->mss;
 }
 
-static bool send_data(struct tcp_sock *t, uint32_t seq, uint32_t len, bool fin)
+// Takes less, and no FIN, where one packet cannot have all of it. False: memory is short.
+static bool send_data(struct tcp_sock *t, uint32_t seq, uint32_t *len, bool *fin)
 {
-    struct pktbuf *p = len ? build_payload(t, seq, len) : pkt_alloc_urgent(0);
+    uint32_t wanted = *len;
+    struct pktbuf *p = wanted ? build_payload(t, seq, len) : pkt_alloc_urgent(0);
     if (!p)
         return false;
     uint8_t flags = TCP_ACK;
-    if (len && seq + len == t->snd_end)
+    *fin &= *len == wanted;
+    if (*len && seq + *len == t->snd_end)
         flags |= TCP_PSH;
-    if (fin)
+    if (*fin)
         flags |= TCP_FIN;
     transmit_conn(t, p, seq, flags);
     return true;
@@ -309,7 +344,8 @@ void tcp_send_probe(struct tcp_sock *t)
         // A window too small for politeness, for too long: what fits goes out.
         uint32_t len = MIN(edge - t->snd_nxt, t->mss);
         len = MIN(len, avail);
-        if (send_data(t, t->snd_nxt, len, false))
+        bool fin = false;
+        if (send_data(t, t->snd_nxt, &len, &fin))
             t->snd_nxt += len;
         return;
     }
@@ -331,7 +367,7 @@ bool tcp_retransmit(struct tcp_sock *t, uint32_t seq, uint32_t len)
     // Karn: nothing that a retransmission overlaps can be timed.
     if (t->rtt_start && seq_lt(seq, t->rtt_seq))
         t->rtt_start = 0;
-    if (!send_data(t, seq, len, fin))
+    if (!send_data(t, seq, &len, &fin))
         return false;
     if (seq_lt(t->high_rxt, seq + len + fin))
         t->high_rxt = seq + len + fin;
@@ -424,7 +460,7 @@ void tcp_output(struct tcp_sock *t)
         for (;;) {
             uint32_t len = next_segment(t, pipe);
             bool fin = t->fin_queued && !t->fin_sent && t->snd_nxt + len == t->snd_end;
-            if ((!len && !fin) || !send_data(t, t->snd_nxt, len, fin))
+            if ((!len && !fin) || !send_data(t, t->snd_nxt, &len, &fin))
                 break;
             if (!t->rtt_start && len) {
                 t->rtt_start = net_now;

@@ -479,7 +479,7 @@ unsigned tcp_poll(struct sock *s)
 
 // --- the end ---
 // Our side has nothing more to say.
-static void queue_fin(struct tcp_sock *t)
+void tcp_queue_fin(struct tcp_sock *t)
 {
     t->fin_queued = true;
     t->more = false;
@@ -518,7 +518,7 @@ int tcp_shutdown(struct sock *s, int how)
         if (wr && !(s->shut & SHUT_BIT_WR)) {
             s->shut |= SHUT_BIT_WR;
             if (!t->fin_queued)
-                queue_fin(t);
+                tcp_queue_fin(t);
         }
         sock_wake(s, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLHUP);
     }
@@ -542,13 +542,14 @@ void tcp_close(struct sock *s)
     // (A simultaneous opening that is given up half-way is aborted too.)
     if (t->state == TCPS_SYN_RCVD || s->rx_bytes || (s->linger_on && !s->linger_s) ||
         tcp_orphans >= TCP_ORPHANS_MAX) {
+        tcp_output(t); // what was written before counts as sent, though it may have waited
         tcp_send_rst(t);
         tcp_free(t);
         net_unlock();
         return;
     }
     if (!t->fin_queued)
-        queue_fin(t);
+        tcp_queue_fin(t);
     if (s->linger_on) {
         uint64_t deadline = net_now + s->linger_s * NSEC_PER_SEC;
         SOCK_WAIT(s, t->state == TCPS_CLOSED || t->state == TCPS_FIN_WAIT_2, deadline);

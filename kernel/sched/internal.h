@@ -50,7 +50,7 @@ bool timer_run(uint64_t now);
 extern bool sched_in_callback; // a poller or timer function runs: sleeping is a bug
 void sched_note_timer(uint64_t deadline_ns);
 bool sched_run_due(bool all_pollers);
-void sched_idle_once(void);
+
 void sched_poll_if_due(uint64_t now);
 
 #endif

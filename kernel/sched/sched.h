@@ -185,6 +185,9 @@ struct poller {
     uint64_t vectors;
 };
 void sched_add_poller(struct poller *p);
+// For the idle CPU, and at the instance's end: asks the pollers, or sleeps until something may have
+// changed. Other threads do not get to run.
+void sched_idle_once(void);
 // All pollers are asked at this time at the latest, also while a program runs and does not call.
 void sched_poll_by(uint64_t deadline_ns);
 // A poller of something that is not a device (loopback) uses this bit, and raises itself: it is

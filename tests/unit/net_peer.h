@@ -62,7 +62,10 @@ static inline bool peer_transmit(struct netdev *d, struct pktbuf *p, bool more)
     uint32_t n = p->total;
     (void)d;
     (void)more;
-    if (n > sizeof(flat))
+    unsigned pieces = 0;
+    for (struct pktbuf *f = p; f; f = f->frag)
+        pieces++;
+    if (n > sizeof(flat) || pieces > NETDEV_PIECES_MAX)
         abort();
     pkt_copy_out(p, 0, flat, n);
     if (!peer_drop && p->gso_type == PKT_GSO_TCPV4) {

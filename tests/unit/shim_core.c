@@ -11,6 +11,7 @@ struct cpu host_cpu = {.self = &host_cpu, .in_kernel = 1};
 static struct thread shim_thread;
 static struct lith_stats_guest stats;
 struct lith_stats_guest *plat_stats = &stats;
+void (*core_end_hook)(void);
 struct plat_info plat_info = {.name = "host"};
 __attribute__((weak)) struct boot_config boot_config = {.ring = -1};
 enum log_level log_level = LOG_ERROR;

@@ -157,6 +157,11 @@ void sched_add_poller(struct poller *p)
 {
     list_add_tail(&p->link, &pollers);
 }
+void sched_idle_once(void)
+{
+    if (!shim_poll())
+        shim_advance_to(shim_clock + NSEC_PER_MSEC);
+}
 void sched_poll_by(uint64_t deadline_ns)
 {
     shim_poll_by = deadline_ns;

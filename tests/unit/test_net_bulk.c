@@ -3,10 +3,10 @@
 // links: kernel/net/arp.c kernel/net/config.c kernel/net/csum.c kernel/net/dhcp.c
 // links: kernel/net/icmp.c kernel/net/iface.c kernel/net/ip.c kernel/net/ip_frag.c
 // links: kernel/net/port.c kernel/net/proc.c kernel/net/sock.c kernel/net/tcp_ack.c
-// links: kernel/net/tcp_early.c kernel/net/tcp_input.c kernel/net/tcp_listen.c kernel/net/tcp_opt.c
-// links: kernel/net/tcp_output.c kernel/net/tcp_sock.c kernel/net/tcp_table.c
-// links: kernel/net/tcp_timer.c kernel/net/txqueue.c kernel/net/udp.c kernel/dev/pktbuf.c
-// links: kernel/dev/netdev.c
+// links: kernel/net/tcp_early.c kernel/net/tcp_end.c kernel/net/tcp_input.c
+// links: kernel/net/tcp_listen.c kernel/net/tcp_opt.c kernel/net/tcp_output.c
+// links: kernel/net/tcp_sock.c kernel/net/tcp_table.c kernel/net/tcp_timer.c
+// links: kernel/net/txqueue.c kernel/net/udp.c kernel/dev/pktbuf.c kernel/dev/netdev.c
 // links: kernel/lib/format.c kernel/lib/rbtree.c kernel/lib/hash.c tests/unit/shim_core.c
 // links: tests/unit/shim_mm.c tests/unit/shim_sched.c
 #include <setjmp.h>
