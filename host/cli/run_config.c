@@ -92,8 +92,7 @@ static void config_net(struct run_options *o, struct bootconfig *b)
         add_ipv4(b, "dns", o->dns[i]);
 }
 
-int run_config_compose(struct run_options *o, const struct launch *l, char *args[],
-                          struct err *e)
+int run_config_compose(struct run_options *o, const struct launch *l, char *args[], struct err *e)
 {
     struct bootconfig *b = &o->in.config;
     const char *workdir = o->workdir ? o->workdir : l->cwd;
