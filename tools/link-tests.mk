@@ -46,3 +46,24 @@ $(CXX_TESTS_DIR)/lzip.native/lzip: | example-lzip
 	@mkdir -p $(@D)
 	cd $(@D) && $(abspath $(B))/examples/lzip/src/configure CXX=g++ >/dev/null
 	env -u MAKEFLAGS -u MFLAGS $(firstword $(MAKE)) -s -C $(@D) lzip
+# Lua 5.1 with Lua's own tests (tests/link/lua.sh): Debian has the suite of this version only, in gopher-lua's source.
+LUA51_DIR := $(B)/tests/link/lua51
+LUA51_SUITE := golang-github-yuin-gopher-lua
+LUA51_SUITE_VERSION := 0.0~git20170915.0.eb1c729
+link-tests: $(LUA51_DIR)/image/lua $(LUA51_DIR)/lua.native $(LUA51_DIR)/image/t/all.lua
+$(LUA51_DIR)/src/Makefile:
+	@mkdir -p $(LUA51_DIR)
+	tools/fetch-source.sh lua5.1 5.1.5 2640fc56a795f29d28ef15e13c34a47e223960b0240e8cb0a82d9b0738695333 $(B)/src/lua5.1_5.1.5.orig.tar
+	tar -xf $(B)/src/lua5.1_5.1.5.orig.tar -C $(LUA51_DIR) --strip-components=1
+	@touch $@
+$(LUA51_DIR)/image/lua: $(LUA51_DIR)/src/Makefile $(B)/lib/libc.a $(B)/lib/liblith.a $(B)/bin/lith-cc
+	@mkdir -p $(@D)
+	$(B)/bin/lith-cc -O2 -w -DLUA_USE_POSIX $$(ls $(LUA51_DIR)/src/*.c | grep -v -e luac.c -e print.c) -lm -o $@
+$(LUA51_DIR)/lua.native: $(LUA51_DIR)/src/Makefile
+	$(CC) -O2 -w -DLUA_USE_POSIX $$(ls $(LUA51_DIR)/src/*.c | grep -v -e luac.c -e print.c) -lm -o $@
+$(LUA51_DIR)/image/t/all.lua:
+	@mkdir -p $(@D)
+	tools/fetch-source.sh $(LUA51_SUITE) $(LUA51_SUITE_VERSION) 4930565f2f9596a0a47bc84b8c4c535655e8c3206b0d8dd8d2728803dab996e7 \
+	    $(B)/src/$(LUA51_SUITE).orig.tar
+	tar -xf $(B)/src/$(LUA51_SUITE).orig.tar -C $(@D) --strip-components=2 gopher-lua/_lua5.1-tests
+	@touch $@
