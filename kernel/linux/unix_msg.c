@@ -63,7 +63,8 @@ static int deliver(struct unix_sock *u, struct unix_sock *to, struct unix_msg *m
             break;
         else // a reader of `to` wakes its peer; other senders wait at `to` itself
             err = UNIX_WAIT(u->peer == to && u->type != SOCK_DGRAM ? u : to,
-                            unix_has_room(to) || u->shut & 2 || to->shut & 1 || to->state == UNIX_CLOSED,
+                            unix_has_room(to) || u->shut & 2 || to->shut & 1 ||
+                                to->state == UNIX_CLOSED,
                             deadline);
     }
     if (!err) {

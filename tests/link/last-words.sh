@@ -40,6 +40,7 @@ answers() { # MODE BYTES WANTED STATUS
     LAB_PID=''
 }
 each() {
+    local hears
     answers answer 20 "20 end" 3
     answers answer 100000 "100000 end" 3
     answers unread 20 "20 reset" 3
@@ -47,16 +48,17 @@ each() {
     lab_start "$BIN" wait 500
     if lab_wait_port 80; then
         listen_to >"$LAB_TMP/heard" 2>&1 &
+        hears=$!
         sleep 0.5
         lab_stop
-        wait $!
+        wait $hears
         is "SIGTERM: what the peer hears" "$(cat "$LAB_TMP/heard")" "500 end"
         is "SIGTERM: status" "$LAB_STATUS" 143
     fi
     # The first packet to somebody: his address has to be asked for.
     timeout 20 python3 -c 'import socket
 s = socket.socket(type=socket.SOCK_DGRAM); s.bind(("", 9999)); s.settimeout(15); print(s.recv(100).decode())' >"$LAB_TMP/heard" 2>&1 &
-    local hears=$!
+    hears=$!
     sleep 0.3
     lab_run 20 "$BIN" datagram $LAB_HOST 9999
     wait $hears
