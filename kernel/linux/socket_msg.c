@@ -148,23 +148,30 @@ SYSCALL(45, recvfrom, int fd, void *buf, size_t len, int flags, void *addr, int 
 }
 
 // --- ancillary data, out ---
+// Several headers of one message add up.
 static int rights_in(struct socket_msg *m, const uint8_t *data, size_t len)
 {
-    size_t n = len / sizeof(int);
-    if (len % sizeof(int) || !n || n > SOCKET_RIGHTS_MAX || m->rights)
+    size_t n = len / sizeof(int), had = m->rights ? m->rights->count : 0;
+    if (len % sizeof(int) || had + n > SOCKET_RIGHTS_MAX)
         return -EINVAL;
-    struct socket_rights *r = kzalloc(sizeof(*r) + n * sizeof(r->file[0]));
-    if (!r)
-        return -ENOMEM;
-    m->rights = r;
+    if (!n)
+        return 0;
     if (__atomic_load_n(&rights_in_flight, __ATOMIC_RELAXED) + n > SOCKET_RIGHTS_IN_FLIGHT_MAX)
         return -ETOOMANYREFS;
-    for (; r->count < n; r->count++) {
+    struct socket_rights *r = kzalloc(sizeof(*r) + (had + n) * sizeof(r->file[0]));
+    if (!r)
+        return -ENOMEM;
+    if (had)
+        memcpy(r, m->rights, sizeof(*r) + had * sizeof(r->file[0]));
+    kfree(m->rights); // its references have moved
+    m->rights = r;
+    while (r->count < had + n) {
         int fd;
-        memcpy(&fd, data + r->count * sizeof(fd), sizeof(fd));
+        memcpy(&fd, data + (r->count - had) * sizeof(fd), sizeof(fd));
         r->file[r->count] = fget(fd);
         if (!r->file[r->count])
             return -EBADF;
+        r->count++;
         __atomic_add_fetch(&rights_in_flight, 1, __ATOMIC_RELAXED);
     }
     return 0;

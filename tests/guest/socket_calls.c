@@ -286,6 +286,36 @@ static void unix_sockets(void)
     close(n);
     OK(read(pipe_fd[0], back, 10) == 0, "its last reference is gone");
     close(pipe_fd[0]);
+    // Two headers of one file each arrive as one of two files; an empty one is nothing.
+    pipe(pipe_fd);
+    union {
+        char b[3 * CMSG_SPACE(sizeof(int))];
+        struct cmsghdr h;
+    } two = {0};
+    v.iov_base = big;
+    m.msg_control = two.b;
+    m.msg_controllen = sizeof(two.b) - CMSG_SPACE(sizeof(int)) + CMSG_SPACE(0);
+    c = CMSG_FIRSTHDR(&m);
+    for (int i = 0; i < 3; i++, c = CMSG_NXTHDR(&m, c)) {
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = i < 2 ? CMSG_LEN(sizeof(int)) : CMSG_LEN(0);
+        if (i < 2)
+            memcpy(CMSG_DATA(c), &pipe_fd[1 - i], sizeof(int));
+    }
+    OK(sendmsg(p[0], &m, 0) == 1, "sendmsg with two files in two headers");
+    close(pipe_fd[0]);
+    close(pipe_fd[1]);
+    memset(&two, 0, sizeof(two));
+    v.iov_base = back;
+    m.msg_controllen = sizeof(two.b);
+    int got[2] = {-1, -1};
+    OK(recvmsg(p[1], &m, 0) == 1 && (c = CMSG_FIRSTHDR(&m)) && c->cmsg_len == CMSG_LEN(sizeof(got)),
+       "recvmsg: one header");
+    memcpy(got, CMSG_DATA(c), sizeof(got));
+    OK(write(got[0], "both", 4) == 4 && read(got[1], back, 10) == 4, "both files work");
+    close(got[0]);
+    close(got[1]);
     shutdown(p[0], SHUT_WR);
     OK(read(p[1], back, 1) == 0 && write(p[1], "x", 1) == 1, "half closed");
     close(p[0]);
