@@ -31,11 +31,11 @@ help:
 	@echo "make examples   programs of link mode: hello, http, lua, sqlite, redis, lzip (examples/README.md)"
 	@echo "make check      set up, build, and run all tests"
 	@echo "make deps       install the Debian packages that build, tests and demo need"
-	@echo "make bench      everything beside native Linux (needs root); make bench-quick: below 3 minutes"
+	@echo "make bench      everything beside native Linux (needs root); make bench-quick: below 3 minutes;"
+	@echo "                parts of it: bench-start, bench-link (docs/performance.md)"
 	@echo "make lint       formatting, layering, one public header per folder"
 	@echo "make format     clang-format every source file"
 	@echo "make fuzz       run the fuzz targets longer (FUZZ_SECONDS=600)"
-	@echo "make bench      benchmarks: bench-start, bench-link (docs/performance.md)"
 	@echo "make clean      remove build/"
 
 deps:

@@ -56,7 +56,6 @@ const struct command commands[] = {
      "      --dns ADDR           name server (may be repeated)\n"
      "      --mac-address MAC    MAC address (default random)\n"
      "      --platform auto|kvm|process|qemu  auto is the first of these that works here\n"
-     "                           (programs built with lith-cc: kvm or qemu)\n"
      "      --boot-chart         print what the start spent its time on\n"
      "      --allow-jit          let the program have memory that is writable and executable at "
      "once\n"
