@@ -509,7 +509,7 @@ static int wait_events(struct epoll *ep, struct epoll_event *user, int max, uint
         e.exclusive = true;
         wait_add(&ep->waiters, &e);
         if (list_empty(&ep->ready))
-            result = sched_block(deadline, true);
+            result = block_until(deadline);
         wait_remove(&ep->waiters, &e);
     }
 }

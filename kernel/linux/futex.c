@@ -111,7 +111,7 @@ static long futex_wait(uint32_t *uaddr, bool shared, uint32_t expected, uint64_t
     else if (value != expected)
         ret = -EAGAIN;
     while (!ret && !w.woken)
-        ret = sched_block(deadline, true);
+        ret = block_until(deadline);
     if (w.woken)
         return 0;
     list_del(&w.link);

@@ -110,7 +110,7 @@ long poll_files(struct poll_request *req, unsigned count, uint64_t deadline)
             break;
         }
         if (!w.triggered)
-            err = sched_block(deadline, true);
+            err = block_until(deadline);
     }
     remove_entries(&w);
     return found ? found : err == -ETIMEDOUT ? 0 : err;

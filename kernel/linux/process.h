@@ -102,6 +102,11 @@ static inline struct process *current_process(void)
 // Absolute deadline of a call with a relative timeout (UINT64_MAX: none): the same one when the
 // call is made again. For calls that return -ERESTART_RESTARTBLOCK.
 uint64_t call_deadline(uint64_t timeout_ns);
+// sched_block() for what a program waits for: a timeout ends up to the timer slack later, as on
+// Linux (PR_SET_TIMERSLACK): threads that sleep for microseconds leave time between for others.
+int block_until(uint64_t deadline_ns);
+#define TIMER_SLACK_DEFAULT_NS 50000u
+extern uint64_t timer_slack_ns; // of all threads
 
 // signal.c
 int signal_send_process(struct process *p, int sig, const siginfo_t *info); // info NULL: SI_KERNEL

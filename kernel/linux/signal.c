@@ -351,7 +351,7 @@ SYSCALL(128, rt_sigtimedwait, const uint64_t *user_set, siginfo_t *user_info,
         if (signal_pending(t))
             ret = -EINTR;
         else
-            ret = sched_block(deadline, true);
+            ret = block_until(deadline);
         if (ret == -EINTR)
             ret = signal_pending(t) && !((t->pending | t->process->pending) & t->sigwait) ? ret : 0;
     }

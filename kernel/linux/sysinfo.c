@@ -221,8 +221,7 @@ static long get_thread_name(char *user)
 
 static struct {
     int death_signal, keep_caps, no_new_privs, subreaper;
-    unsigned long timer_slack;
-} settings = {.timer_slack = 50000};
+} settings;
 
 SYSCALL(157, prctl, int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)
 {
@@ -274,10 +273,10 @@ SYSCALL(157, prctl, int option, unsigned long a, unsigned long b, unsigned long 
     case PR_GET_SECUREBITS:
         return SECUREBITS_DEFAULT;
     case PR_SET_TIMERSLACK:
-        settings.timer_slack = a ? a : 50000;
+        timer_slack_ns = a ? a : TIMER_SLACK_DEFAULT_NS;
         return 0;
     case PR_GET_TIMERSLACK:
-        return (long)settings.timer_slack;
+        return (long)timer_slack_ns;
     case PR_SET_CHILD_SUBREAPER:
         settings.subreaper = a != 0;
         return 0;

@@ -6,6 +6,15 @@
 #include "linux/clocks.h"
 #include "linux/timeutil.h"
 
+uint64_t timer_slack_ns = TIMER_SLACK_DEFAULT_NS;
+
+int block_until(uint64_t deadline_ns)
+{
+    if (deadline_ns < DEADLINE_NEVER - timer_slack_ns && deadline_ns > clock_monotonic_ns())
+        deadline_ns += timer_slack_ns;
+    return sched_block(deadline_ns, true);
+}
+
 uint64_t call_deadline(uint64_t timeout_ns)
 {
     struct linux_thread *t = current_lt();
@@ -151,7 +160,7 @@ static int sleep_until(uint64_t deadline)
     int ret;
 
     do {
-        ret = sched_block(deadline, true);
+        ret = block_until(deadline);
     } while (ret == 0);
     return ret == -ETIMEDOUT ? 0 : ret;
 }

@@ -13,6 +13,8 @@
 // Preemption costs about 20 us where timers are dearest (facts: process.md section 3): 10 ms is 0.2
 // %.
 #define SLICE_NS (10 * NSEC_PER_MSEC)
+// A turn is at least so long, unless somebody is owed more than the next.
+#define TURN_MIN_NS (1 * NSEC_PER_MSEC)
 // A woken thread preempts when it is owed more than this.
 #define WAKEUP_GRANULARITY_NS (1 * NSEC_PER_MSEC)
 // A sleeper is owed at most this much when it wakes.

@@ -158,7 +158,9 @@ void sched_tick(uint64_t now)
     if (cur->state != THREAD_RUNNING || cur == &sched_boot_thread)
         return;
     sched_account(cur, now);
-    if (runq_should_preempt(cur, 0))
+    // A turn has a least length, or threads that sleep for microseconds take every turn of one that
+    // pays for their timers.
+    if (runq_should_preempt(cur, now - cur->picked < TURN_MIN_NS ? WAKEUP_GRANULARITY_NS : 0))
         cpu->need_resched |= RESCHED_SWITCH;
 }
 
@@ -200,7 +202,7 @@ void sched_switch(void)
     }
     spin_unlock(&runq.lock);
     next->state = THREAD_RUNNING;
-    next->run_since = plat_clock_ns();
+    next->run_since = next->picked = plat_clock_ns();
     cpu->need_resched = (cpu->need_resched & ~RESCHED_SWITCH) | RESCHED_TIMER;
     if (next == prev)
         return;

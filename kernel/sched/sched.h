@@ -19,7 +19,8 @@ struct thread {
     int nice;                // -20..19
     uint64_t vruntime;       // ns, weighted
     uint64_t cpu_ns;         // time on CPU
-    uint64_t run_since;      // plat_clock_ns when it last got the CPU
+    uint64_t run_since;      // plat_clock_ns up to which its running is accounted
+    uint64_t picked;         // plat_clock_ns when it last got the CPU
     struct rb_node run_node; // in the run queue
     struct list_head all;    // in the list of all threads
     int id;                  // kernel's own number, unique

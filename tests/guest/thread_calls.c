@@ -278,6 +278,40 @@ static void names_and_ids(void)
     FAILS(syscall(SYS_clone, CLONE_THREAD, 0, 0, 0, 0), EINVAL, "clone: a thread without SIGHAND");
 }
 
+// Threads that sleep for microseconds only leave room for each other, and for who hands a lock
+// around.
+static volatile int naps_end;
+static void *naps(void *count)
+{
+    while (!naps_end) {
+        struct timespec t = {0, 1000};
+        nanosleep(&t, NULL);
+        ++*(volatile long *)count;
+    }
+    return NULL;
+}
+
+static void short_sleeps(void)
+{
+    pthread_t t[2];
+    long count[2] = {0, 0};
+    volatile unsigned work = 0;
+    struct timespec from, to;
+    for (int i = 0; i < 2; i++)
+        pthread_create(&t[i], NULL, naps, &count[i]);
+    clock_gettime(CLOCK_MONOTONIC, &from);
+    do { // a third one computes meanwhile
+        for (int i = 0; i < 10000; i++)
+            work++;
+        clock_gettime(CLOCK_MONOTONIC, &to);
+    } while (to.tv_sec - from.tv_sec + (to.tv_nsec - from.tv_nsec) / 1e9 < 0.2);
+    usleep(200000); // and not
+    naps_end = 1;
+    for (int i = 0; i < 2; i++)
+        pthread_join(t[i], NULL);
+    OK(count[0] > 20 && count[1] > 20, "sleepers of a microsecond, and one that computes");
+}
+
 int main(void)
 {
     names_and_ids();
@@ -285,6 +319,7 @@ int main(void)
     churn();
     ping_pong();
     preemption();
+    short_sleeps();
     fpu();
     robust_mutex();
     cancellation();
