@@ -109,6 +109,21 @@ invalid:
                    "-p %.60s: not [IP:]HOST:GUEST[/tcp|/udp]; example: -p 127.0.0.1:8080:80", s);
 }
 
+static int port_add(struct instance *in, const char *value, struct err *e)
+{
+    struct port *p = &in->ports[in->port_count];
+    int r = port_parse(value, p, e);
+    if (r < 0)
+        return r;
+    for (const struct port *q = in->ports; q < p; q++)
+        if (q->host == p->host && q->udp == p->udp &&
+            (!*q->host_ip || !*p->host_ip || strcmp(q->host_ip, p->host_ip) == 0))
+            return err_set(e, -EADDRINUSE, "-p %.60s: port %u of this host is given twice", value,
+                           p->host);
+    in->port_count++;
+    return 0;
+}
+
 static int net_parse(const char *s, struct instance *in, struct err *e)
 {
     if (strcmp(s, "user") == 0) {
@@ -163,7 +178,7 @@ static int option_set(struct run_options *o, int opt, const char *value, struct 
     case 'p':
         if (in->port_count == RUN_PORTS_MAX)
             return err_set(e, -E2BIG, "more than %d ports", RUN_PORTS_MAX);
-        return port_parse(value, &in->ports[in->port_count++], e);
+        return port_add(in, value, e);
     case 'e':
         if (*value == 0 || *value == '=')
             return err_set(e, -EINVAL, "-e '%.40s': not NAME=VALUE", value);

@@ -27,6 +27,7 @@
 #include "cli/stats.h"
 
 #define GRACE_MS      10000
+#define REPEAT_MS     100
 #define ARGS_MAX      64
 #define MIB           (1ull << 20)
 #define STATUS_KILLED (128 + SIGKILL)
@@ -103,8 +104,9 @@ static void signal_read(struct machine *m)
     struct signalfd_siginfo info;
     if (read(m->signals, &info, sizeof(info)) != sizeof(info) || info.ssi_signo == SIGCHLD)
         return;
-    if (m->deadline_ms != 0 && info.ssi_signo == SIGINT) { // Ctrl-C again: at once
-        m->deadline_ms = now_ms();
+    if (m->deadline_ms != 0) { // once more means at once; but a terminal and a shell may mean one
+        if (now_ms() - (m->deadline_ms - GRACE_MS) >= REPEAT_MS)
+            m->deadline_ms = now_ms();
         return;
     }
     char c = info.ssi_signo == SIGINT ? 'I' : 'T';
@@ -142,8 +144,10 @@ static int machine_serve(struct machine *m)
                               {.fd = m->control, .events = POLLIN},
                               {.fd = m->signals, .events = POLLIN}};
         int n = poll(p, 3, timeout);
-        if (n == 0)
+        if (n == 0) {
+            fprintf(stderr, "lith: the program did not end by the signal: stopped by force\n");
             machine_kill(m);
+        }
         if (n > 0 && p[0].revents)
             console_read(m);
         if (n > 0 && p[1].revents)

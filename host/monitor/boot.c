@@ -26,6 +26,7 @@
 #define PTE_TABLE (PTE_P | PTE_W | PTE_U | PTE_A)
 #define PTE_PAGE  (PTE_P | PTE_U | PTE_A | PTE_D)
 #define LARGE     (2 * MIB)
+#define PVM_ADDRESSES (64 * GIB) // physical addresses have 36 bits where no CPUID is set
 
 // RAM that is made ready ahead of what the guest uses: this, or a share of it in a small instance.
 #define POPULATE_AHEAD (3 * MIB / 2)
@@ -236,9 +237,13 @@ void boot_map(struct monitor *m, const struct options *o)
         uint8_t *root = map_or_die(at, len, PROT_READ, MAP_SHARED | (at ? MAP_FIXED_NOREPLACE : 0),
                                    o->root_fd, 0, "the root file system");
         add_region(m, gpa, len, root, false);
+        top = gpa + len;
         if (!m->process)
             close(o->root_fd);
     }
+    if (!m->process && m->virt == VIRT_NONE && top > PVM_ADDRESSES)
+        fatal("this host's KVM (KVM-PVM) addresses 64 GiB at most, with the root file system: take "
+              "less memory, or --platform process");
     m->dev_count = m->has_net && !m->process ? 1 : 0;
 }
 

@@ -126,6 +126,9 @@ static void dhcp_timeout(struct ktimer *t)
     } else if (d->state == REQUESTING && d->tries >= TRIES_SELECT) {
         dhcp_discover(d);
     }
+    if (d->state == SELECTING && d->tries == 2) // 3 s
+        log_warn("%s: no address by DHCP yet; is there a server? (lith run --ip gives one)",
+                 d->nif->dev->name);
     dhcp_send(d, d->state == SELECTING ? DISCOVER : REQUEST);
     d->tries++;
     ktimer_arm(t, net_now + wait);
