@@ -331,8 +331,9 @@ static void receive_text(struct tcp_sock *t, struct tcp_seg *seg, struct pktbuf 
         ooo_insert(t, p);
         return;
     }
-    // Short of memory, one segment per connection is still taken: the reader makes progress.
-    if (p->total && t->s.rx_mem && (tcp_rx_pressure() || t->s.rx_mem > 4 * t->s.rcvbuf)) {
+    // Short of memory, one segment per connection is still taken: the reader makes progress. What
+    // came out of order does not count, nobody can read it before this segment is here.
+    if (p->total && ((t->s.rx_bytes && tcp_rx_pressure()) || t->s.rx_mem > 4 * t->s.rcvbuf)) {
         t->ack_now = true;
         pkt_free(p);
         return;

@@ -4,6 +4,8 @@
 
 #define CHUNK_COALESCE 1024u  // a small write joins the last unsent chunk
 #define PUSH_BYTES     65536u // send while a large write is still being copied
+// A writer looks so often whether there is memory for packets again.
+#define MEMORY_RETRY_NS (5 * NSEC_PER_MSEC)
 
 struct sock *tcp_create(void)
 {
@@ -172,6 +174,15 @@ static bool can_send(const struct tcp_sock *t)
            !(t->s.shut & SHUT_BIT_WR);
 }
 
+// Whether there is an end to waiting for space. If not, whoever acknowledges something wakes us:
+// each time anew, because other connections may hold the memory that this one waited for.
+static bool space_or_end(struct tcp_sock *t)
+{
+    bool over = t->s.error || (!connecting(t) && (!can_send(t) || has_space(t)));
+    t->s.want_space |= !over;
+    return over;
+}
+
 // Waits until data may be queued. 0 or -errno.
 static int wait_to_send(struct tcp_sock *t, uint64_t deadline)
 {
@@ -197,11 +208,28 @@ static int wait_to_send(struct tcp_sock *t, uint64_t deadline)
         s->want_space = true;
         if (!deadline)
             return -EAGAIN;
-        int err =
-            SOCK_WAIT(s, s->error || (!connecting(t) && (!can_send(t) || has_space(t))), deadline);
+        int err = SOCK_WAIT(s, space_or_end(t), deadline);
         if (err)
             return err;
     }
+}
+
+// Packets have used up their share of memory. It comes back as peers acknowledge, on whatever
+// connection: so this is tried again and again. 0 or -errno.
+static int wait_for_memory(struct tcp_sock *t, uint64_t deadline)
+{
+    struct sock *s = &t->s;
+    if (!can_send(t))
+        return 0; // the next look tells why
+    tcp_output(t);
+    if (!deadline && !s->tx_mem)
+        return -ENOBUFS; // no acknowledgement is to come that would tell of room
+    s->want_space = true;
+    if (!deadline)
+        return -EAGAIN;
+    uint64_t again = net_now + MEMORY_RETRY_NS;
+    int err = SOCK_WAIT(s, s->error || !can_send(t), MIN(again, deadline));
+    return err == -EAGAIN && again < deadline ? 0 : err;
 }
 
 static void queue_chunk(struct tcp_sock *t, struct pktbuf *p)
@@ -241,7 +269,9 @@ static uint32_t chunk_room(size_t left)
 
 static struct pktbuf *chunk_alloc(size_t left)
 {
-    uint32_t room = chunk_room(left);
+    // Where memory is short each connection takes little, so that all have some: what the others
+    // hold may come back only after this one has gone on.
+    uint32_t room = chunk_room(tcp_tx_pressure() ? MIN(left, (size_t)PKT_ROOM_MTU) : left);
     struct pktbuf *p = pkt_alloc(room);
     // Contiguous memory may be short where single pages are not.
     if (!p && room > PKT_ROOM_PAGE)
@@ -271,11 +301,12 @@ ssize_t_k tcp_send(struct sock *s, struct sock_copy *from, size_t len, int flags
         net_unlock();
         struct pktbuf *p = chunk_alloc(len - done);
         if (!p) {
-            err = -ENOBUFS;
-        } else {
-            uint32_t n = (uint32_t)MIN(len - done, (size_t)pkt_tailroom(p));
-            err = from->copy_from(from->ctx, pkt_put(p, n), n);
+            net_lock();
+            err = wait_for_memory(t, deadline);
+            continue;
         }
+        uint32_t n = (uint32_t)MIN(len - done, (size_t)pkt_tailroom(p));
+        err = from->copy_from(from->ctx, pkt_put(p, n), n);
         net_lock();
         if (!err && !can_send(t))
             err = s->error ? sock_take_error(s) : -EPIPE; // it ended while we copied
@@ -313,12 +344,14 @@ ssize_t_k tcp_send_ref(struct sock *s, const void *bytes, size_t len, int flags,
     uint64_t deadline = sock_deadline(s->sndtimeo, flags & MSG_DONTWAIT);
     int err = sock_claim(s, &s->tx_busy, deadline);
     if (!err) {
-        err = wait_to_send(t, deadline);
         struct pktbuf *p = NULL;
-        if (!err) {
+        while (!err && !p) {
+            err = wait_to_send(t, deadline);
+            if (err)
+                break;
             p = pkt_external(bytes, (uint32_t)len, ref_release, arg);
             if (!p)
-                err = -ENOBUFS;
+                err = wait_for_memory(t, deadline);
         }
         if (p) {
             p->stamp = (uint64_t)(uintptr_t)release;

@@ -164,6 +164,28 @@ static void out_of_order_with_sack(void **st)
     close_politely(s);
 }
 
+// The bytes that wait for a missing segment cannot be read: if it were dropped because of the
+// memory that they take, that would stay so for ever.
+static void missing_segment_comes_when_memory_is_short(void **st)
+{
+    (void)st;
+    struct sock *s = open_plain();
+    say_at(peer_seq + 1000, our_seq, 65535, TCP_ACK, 500);
+    hear(TCP_ACK);
+    tcp_rx_total += 1u << 30; // of other connections
+    say_at(peer_seq, our_seq, 65535, TCP_ACK, 1000);
+    hear(TCP_ACK);
+    assert_int_equal(seg.ack, peer_seq + 1500);
+    say_at(peer_seq + 1500, our_seq, 65535, TCP_ACK,
+           500); // what follows has to wait for the reader
+    hear(TCP_ACK);
+    assert_int_equal(seg.ack, peer_seq + 1500);
+    tcp_rx_total -= 1u << 30;
+    assert_int_equal(recv_bytes(s, back, 5000, MSG_DONTWAIT), 1500);
+    peer_seq += 1500;
+    close_politely(s);
+}
+
 static void segments_in_many_buffers(void **st)
 {
     (void)st;
@@ -1075,6 +1097,7 @@ int main(void)
         T(every_second_segment_is_acknowledged),
         T(peek_and_waitall),
         T(out_of_order_with_sack),
+        T(missing_segment_comes_when_memory_is_short),
         T(segments_in_many_buffers),
         T(initial_window_and_slow_start),
         T(offloaded_segments_are_large),
