@@ -16,16 +16,16 @@
 
 // Page table entries. U everywhere (ring 3 runs the kernel too); accessed and dirty are set ahead,
 // so that the CPU never has to write them.
-#define PTE_P     1ull
-#define PTE_W     2ull
-#define PTE_U     4ull
-#define PTE_A     0x20ull
-#define PTE_D     0x40ull
-#define PTE_LARGE 0x80ull
-#define PTE_NX    (1ull << 63)
-#define PTE_TABLE (PTE_P | PTE_W | PTE_U | PTE_A)
-#define PTE_PAGE  (PTE_P | PTE_U | PTE_A | PTE_D)
-#define LARGE     (2 * MIB)
+#define PTE_P         1ull
+#define PTE_W         2ull
+#define PTE_U         4ull
+#define PTE_A         0x20ull
+#define PTE_D         0x40ull
+#define PTE_LARGE     0x80ull
+#define PTE_NX        (1ull << 63)
+#define PTE_TABLE     (PTE_P | PTE_W | PTE_U | PTE_A)
+#define PTE_PAGE      (PTE_P | PTE_U | PTE_A | PTE_D)
+#define LARGE         (2 * MIB)
 #define PVM_ADDRESSES (64 * GIB) // physical addresses have 36 bits where no CPUID is set
 
 // RAM that is made ready ahead of what the guest uses: this, or a share of it in a small instance.

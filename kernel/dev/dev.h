@@ -132,9 +132,9 @@ struct netdev {
     // user counts packets and bytes.
     void (*receive)(struct netdev *d, struct pktbuf *p);
     void (*receive_done)(struct netdev *d);
-    // The instance ends: finish what is under way, once, and tell whether some of it still is.
-    // NULL: nothing is.
-    bool (*ending)(struct netdev *d);
+    // The instance ends: finish what is under way, once, and tell whether some of it still is; or
+    // (give_up) time is over. NULL: nothing is.
+    bool (*ending)(struct netdev *d, bool give_up);
     // The stack gives the device up; false: it uses it. NULL: nobody has it.
     bool (*detach)(struct netdev *d);
     // The user has no room: packets stay in the device. It polls (sched_poll) after clearing this,

@@ -56,19 +56,20 @@ static void netdev_end(void)
 {
     static struct ktimer timer;
     uint64_t deadline = clock_monotonic_ns() + END_NS;
-    bool busy;
+    bool busy, over;
 
     ktimer_init(&timer, end_of_wait);
     ktimer_arm(&timer, deadline);
     for (;;) {
         busy = false;
+        over = clock_monotonic_ns() >= deadline;
         for (unsigned i = 0; i < netdev_count; i++) {
             struct netdev *d = netdevs[i];
             d->hold = false;
-            busy |= d->ending && d->ending(d);
+            busy |= d->ending && d->ending(d, over);
             busy |= d->sent && !d->sent(d);
         }
-        if (!busy || clock_monotonic_ns() >= deadline)
+        if (!busy || over)
             return;
         sched_idle_once();
     }

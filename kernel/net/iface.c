@@ -143,7 +143,7 @@ static bool if_detach(struct netdev *d)
 }
 
 // Once for all interfaces; loopback is nobody else's.
-static bool if_ending(struct netdev *d)
+static bool if_ending(struct netdev *d, bool give_up)
 {
     static bool begun;
     struct net_if *nif = d->stack;
@@ -151,6 +151,8 @@ static bool if_ending(struct netdev *d)
     if (!begun)
         tcp_end();
     begun = true;
+    if (give_up)
+        tcp_end_now();
     bool busy = tcp_ending() || arp_waiting(nif) || !list_empty(&nif->tx);
     net_unlock();
     return busy;

@@ -163,6 +163,7 @@ void tcp_input(const struct ip_info *info, struct pktbuf *p);
 void udp_icmp(uint32_t laddr, uint32_t raddr, const uint8_t l4[8], int err);
 void tcp_icmp(uint32_t laddr, uint32_t raddr, const uint8_t l4[8], int err, uint32_t mtu);
 void tcp_end(void);           // the program is over: closes all connections as close(2) does
+void tcp_end_now(void);       // resets those that are still at it
 bool tcp_ending(void);        // some peer has not acknowledged all of it
 bool tcp_late(void);          // there is something for tcp_flush_late()
 void tcp_flush_late(void);    // what tcp_output_late() left

@@ -37,12 +37,15 @@ void tcp_end(void)
     tcp_for_each(end_connection, NULL);
 }
 
+static bool under_way(const struct tcp_sock *t)
+{
+    return t->state == TCPS_FIN_WAIT_1 || t->state == TCPS_CLOSING || t->state == TCPS_LAST_ACK;
+}
+
 static void look(struct tcp_entry *e, void *ctx)
 {
-    if (e->kind != TCP_KIND_SOCK)
-        return;
-    uint8_t state = (uint8_t)container_of(e, struct tcp_sock, e)->state;
-    *(bool *)ctx |= state == TCPS_FIN_WAIT_1 || state == TCPS_CLOSING || state == TCPS_LAST_ACK;
+    if (e->kind == TCP_KIND_SOCK)
+        *(bool *)ctx |= under_way(container_of(e, struct tcp_sock, e));
 }
 
 bool tcp_ending(void)
@@ -50,4 +53,18 @@ bool tcp_ending(void)
     bool some = false;
     tcp_for_each(look, &some);
     return some;
+}
+
+// Nobody is here any more to send the rest: the peer need not wait for it.
+static void give_up(struct tcp_entry *e, void *ctx)
+{
+    (void)ctx;
+    struct tcp_sock *t = container_of(e, struct tcp_sock, e);
+    if (e->kind == TCP_KIND_SOCK && under_way(t))
+        tcp_send_rst(t);
+}
+
+void tcp_end_now(void)
+{
+    tcp_for_each(give_up, NULL);
 }

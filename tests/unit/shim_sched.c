@@ -162,6 +162,11 @@ void sched_idle_once(void)
     if (!shim_poll())
         shim_advance_to(shim_clock + NSEC_PER_MSEC);
 }
+int block_until(uint64_t deadline_ns); // linux/process.h, without the slack
+int block_until(uint64_t deadline_ns)
+{
+    return sched_block(deadline_ns, true);
+}
 void sched_poll_by(uint64_t deadline_ns)
 {
     shim_poll_by = deadline_ns;

@@ -103,7 +103,7 @@ static void the_program_ends(void **st)
     say(TCP_ACK, "unread", 6);
     peer_forget();
     assert_int_equal(send_bytes(s, data, 100, MSG_DONTWAIT), 100); // waits for a poll
-    assert_true(peer_dev.ending(&peer_dev));
+    assert_true(peer_dev.ending(&peer_dev, false));
     unsigned resets = 0, ends = 0;
     while (peer_hear(&seg)) {
         if (seg.dport == first_port) {
@@ -118,15 +118,17 @@ static void the_program_ends(void **st)
     }
     assert_int_equal(ends, 1);
     assert_int_equal(resets, 1);
-    assert_true(peer_dev.ending(&peer_dev)); // not acknowledged
+    assert_true(peer_dev.ending(&peer_dev, false)); // not acknowledged
     silence();
     peer_port = first_port;
     our_seq = first_seq + 100; // the data, not the FIN
     say(TCP_ACK, NULL, 0);
-    assert_true(peer_dev.ending(&peer_dev));
+    assert_true(peer_dev.ending(&peer_dev, false));
+    peer_dev.ending(&peer_dev, true); // time is over: it is told
+    hear(TCP_RST | TCP_ACK);
     our_seq++;
     say(TCP_ACK, NULL, 0);
-    assert_false(peer_dev.ending(&peer_dev));
+    assert_false(peer_dev.ending(&peer_dev, false));
     (void)other; // nobody closes it: there is no program any more
 }
 
