@@ -34,6 +34,7 @@ struct options {
     const char *dep_file;                            // -MF
     bool compile_only, relocatable, strip;           // -c -S -E -M..., -r, -s
     bool print_only, verbose, release;               // -###, -v, --release
+    bool load_high;                                  // --load-high
     bool symbols;                                    // -g: names in fault reports
     bool no_libc, no_std_headers, has_unwind_tables; // -nostdlib ..., -nostdinc, -fexceptions
     bool no_cxx_headers;                             // -nostdinc++

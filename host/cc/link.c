@@ -327,7 +327,7 @@ int link_program(const struct options *o, const char *const *objects, const char
             script, strerror(errno));
     char *map = strip && !wanted_map ? NULL : xasprintf("%s/map", tmp);
     char *errors = xasprintf("%s/errors", tmp);
-    uint64_t phys = LOW_PHYS, tables = 1;
+    uint64_t phys = o->load_high ? HIGH_PHYS : LOW_PHYS, tables = 1;
     bool named = false;
     for (int round = 0;; round++) {
         int status = link_at(o, &user, output, map, errors, phys, tables);
@@ -344,7 +344,7 @@ int link_program(const struct options *o, const char *const *objects, const char
         // the direct map's.
         uint64_t len = image_len(output), own = 2 * tables * PAGE, fit = TABLE_SPAN - 2 * PAGE;
         uint64_t need = len > own ? (len - own + fit - 1) / fit : 1;
-        uint64_t want = len > LOW_END - LOW_PHYS ? HIGH_PHYS : phys;
+        uint64_t want = o->load_high || len > LOW_END - LOW_PHYS ? HIGH_PHYS : phys;
         bool enough = len <= tables * TABLE_SPAN;
         if (phys == want && enough && tables <= need + 1) {
             if (!o->symbols || o->release || strip || named)

@@ -215,6 +215,8 @@ static bool mode_option(struct options *o, const char *w)
         list_add(&o->gcc, w);
     } else if (strcmp(w, "--release") == 0) {
         o->release = true;
+    } else if (strcmp(w, "--load-high") == 0) {
+        o->load_high = true;
     } else if (strcmp(w, "-dumpmachine") == 0) {
         o->dump_machine = true;
     } else if (starts(w, "-print-file-name=") || starts(w, "--print-file-name=")) {

@@ -57,6 +57,15 @@ load_address() { # FILE
     [ -x a.out ]
 }
 
+@test "--load-high: at 1 MiB, where Firecracker has nothing of its own" {
+    run -0 lith-cc --load-high -O2 hello.c -o hello -lm
+    [ "$(load_address hello)" = 0x0000000000100000 ]
+    require_real
+    run lith run --platform qemu --net none -m 2M ./hello
+    [ "$status" = 7 ]
+    [[ $output == *"hello from"* ]]
+}
+
 @test "the shapes of command lines that makefiles use" {
     echo 'int twice(int x) { return 2 * x; }' >twice.c
     echo 'int twice(int); int main(void) { return twice(3); }' >main.c
