@@ -3,7 +3,8 @@
 // or a program by lith.h), and what they found.
 #include "dev/virtio.h"
 
-#define END_NS (500 * NSEC_PER_MSEC)
+#define END_NS      (500 * NSEC_PER_MSEC) // for the peers' acknowledgements
+#define END_SENT_NS (20 * NSEC_PER_MSEC)  // then for the device to send what was said about it
 
 void (*netdev_attach)(struct netdev *d);
 struct netdev *netdevs[NETDEV_MAX];
@@ -56,22 +57,31 @@ static void netdev_end(void)
 {
     static struct ktimer timer;
     uint64_t deadline = clock_monotonic_ns() + END_NS;
-    bool busy, over;
+    bool busy, over = false, given_up = false;
 
     ktimer_init(&timer, end_of_wait);
     ktimer_arm(&timer, deadline);
     for (;;) {
         busy = false;
-        over = clock_monotonic_ns() >= deadline;
         for (unsigned i = 0; i < netdev_count; i++) {
             struct netdev *d = netdevs[i];
             d->hold = false;
-            busy |= d->ending && d->ending(d, over);
+            if (!given_up)
+                busy |= d->ending && d->ending(d, over);
             busy |= d->sent && !d->sent(d);
         }
-        if (!busy || over)
+        given_up = over;
+        if (clock_monotonic_ns() >= deadline) {
+            if (over)
+                return;
+            over = true; // the users hear of it in the next round
+            deadline += END_SENT_NS;
+            ktimer_arm(&timer, deadline);
+        } else if (!busy) {
             return;
-        sched_idle_once();
+        } else {
+            sched_idle_once();
+        }
     }
 }
 

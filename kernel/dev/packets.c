@@ -209,7 +209,7 @@ static bool packets_poll(struct poller *poller)
         plat_stats->net_rx_bytes += p->total;
         n->dev.receive(&n->dev, p);
     }
-    n->dev.receive_done(&n->dev); // also when nothing came: NETDEV_LATE
+    n->dev.receive_done(&n->dev); // also when nothing came: there may be room (want_room)
     return count > 0;
 }
 

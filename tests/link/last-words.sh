@@ -12,11 +12,17 @@ mkdir -p "$(dirname "$BIN")"
 lab_enter "$@"
 
 # Says two bytes; prints how many came back as they should be, and how it ended.
-listen_to() {
-    timeout 30 python3 - $GUEST <<'END'
-import socket, sys
-s = socket.create_connection((sys.argv[1], 80), 10)
+listen_to() { # [RECEIVE-BUFFER SECONDS]: so many seconds later
+    timeout 30 python3 - $GUEST "$@" <<'END'
+import socket, sys, time
+s = socket.socket()
+s.settimeout(10)
+if len(sys.argv) > 2:
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, int(sys.argv[2]))
+s.connect((sys.argv[1], 80))
 s.sendall(b"hi")
+if len(sys.argv) > 2:
+    time.sleep(float(sys.argv[3]))
 came, end = b"", "end"
 try:
     while chunk := s.recv(65536):
@@ -40,10 +46,19 @@ answers() { # MODE BYTES WANTED STATUS
     LAB_PID=''
 }
 each() {
-    local hears
+    local hears got
     answers answer 20 "20 end" 3
     answers answer 100000 "100000 end" 3
     answers unread 20 "20 reset" 3
+    # A peer that does not take it in time hears that there is no more.
+    lab_start "$BIN" answer 100000
+    if lab_wait_port 80; then
+        got=$(listen_to 4096 1.5 2>&1)
+        matches "a peer that waits too long: what it hears" "$got" '^[0-9]+ reset$'
+        wait "$LAB_PID"
+        is "a peer that waits too long: status" $? 3
+        LAB_PID=''
+    fi
     # A signal that the program does not handle.
     lab_start "$BIN" wait 500
     if lab_wait_port 80; then
