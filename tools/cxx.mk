@@ -55,13 +55,13 @@ $(B)/lib/libgcc_eh.a: $(CXX_EH_OBJS)
 	@ar rcs $@ $(CXX_EH_OBJS)
 # Of the libc, with unwind tables: what calls the program back, and pthread_once of our own.
 CXX_LIBC_OBJS := $(CXX_DIR)/libc/once.o
-$(CXX_LIBC_OBJS): libc/once.cc libc/musl.mk $(MUSL_SRC)/.unpacked | all
+$(CXX_LIBC_OBJS): libc/once.c libc/musl.mk $(MUSL_SRC)/.unpacked | all
 	@mkdir -p $(@D)
 	@+$(MAKE) -s --no-print-directory -C $(MUSL_DIR) -f musl-$(MUSL_VERSION)/Makefile call_back
 	@cp $(MUSL_DIR)/obj/src/stdlib/qsort.lo $(@D)/qsort.o
 	@cp $(MUSL_DIR)/obj/src/stdlib/qsort_nr.lo $(@D)/qsort_nr.o
 	@cp $(MUSL_DIR)/obj/src/stdlib/bsearch.lo $(@D)/bsearch.o
-	@$(B)/bin/lith-cc -O2 -std=c++17 -nostdinc++ -fno-rtti -Wall -Wextra -Werror -c $< -o $@
+	@$(B)/bin/lith-cc -O2 -std=gnu11 -fexceptions -Wall -Wextra -Werror -c $< -o $@
 # The makefiles find gcc's thread model beside their folder, as in a build of the whole of gcc.
 $(CXX_DIR)/.installed: $(CXX_SRC)/.unpacked $(CXX_DIR)/libgcc/gthr-default.h $(MUSL_SRC)/.unpacked | all
 	@command -v g++ >/dev/null || { echo "cxx: g++ is not installed (make deps)" >&2; exit 1; }
