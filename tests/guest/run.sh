@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: ISC
 # Runs the guest tests (build/tests/guest/*, ordinary Linux programs that print TAP) inside instances:
 # one image holds them all with the C library that they were linked with. Each program runs once per
-# platform that this host has: QEMU in ring 0, QEMU in ring 3, and KVM.
-#   tests/guest/run.sh [-p PLATFORM] [PROGRAM...]    PLATFORM: qemu, qemu3, kvm
+# platform that this host has: QEMU in ring 0, as a process, and KVM, or QEMU in ring 3 where KVM does not work.
+#   tests/guest/run.sh [-p PLATFORM] [PROGRAM...]    PLATFORM: qemu, qemu3, kvm, process; else $LITH_PLATFORMS
 # faults* are not among them: those must not survive (tests/guest/faults.sh).
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 bin=$PWD/build/bin programs=$PWD/build/tests/guest work=$PWD/build/tests/guest-image
-platforms=
+platforms=${LITH_PLATFORMS:-}
 [ "${1:-}" = -p ] && platforms=$2 && shift 2
 XDG_DATA_HOME=$work/store
 export XDG_DATA_HOME LITH_QEMU_ACCEL=${LITH_QEMU_ACCEL:-tcg}
@@ -20,8 +20,12 @@ if [ ${#names[@]} = 0 ]; then
     done
 fi
 if [ -z "$platforms" ]; then
-    platforms="qemu qemu3"
-    [ -w /dev/kvm ] && platforms="qemu kvm process"
+    if "$bin/lith" info | grep -q '^KVM: *works'; then
+        platforms="qemu kvm process"
+    else
+        platforms="qemu qemu3 process"
+        echo "ok - kvm: guest tests # skip KVM does not work on this host (lith info)"
+    fi
 fi
 
 # The image: the programs, and every library that ldd finds for them.
